@@ -1,0 +1,22 @@
+/**
+ * base: pure ideas without I/O. Ranges and sets of them, units, errors, checksums, clock, random numbers.
+ *
+ * Promises: offsets and lengths are bytes, exact to 2^53; nothing here reads, writes, waits or prints.
+ */
+export { assert, AssertionError } from "./assert.ts";
+export { alignIn, alignOut, checkRange, endOf, intersect, type ByteRange } from "./byte-range.ts";
+export { systemClock, type Clock } from "./clock.ts";
+export {
+  ERROR_CODES,
+  MediaError,
+  StorageError,
+  toStorageError,
+  type BadRange,
+  type ErrorCode,
+  type MediaErrorOptions,
+  type StorageErrorOptions,
+} from "./errors.ts";
+export { isPromise, type MaybePromise } from "./maybe-promise.ts";
+export { createPrng, type Prng } from "./prng.ts";
+export { RangeSet } from "./range-set.ts";
+export { formatSize, isPowerOfTwo, MAX_OFFSET, PAGE, parseSize, roundDown, roundUp, SECTOR } from "./units.ts";

@@ -1,0 +1,9 @@
+/** MaybePromise: an answer that is here already where it can be, because a promise costs more than a small read. */
+
+/** A value now or later. Callers `await` it, or test with `isPromise` on a hot path. */
+export type MaybePromise<T> = T | Promise<T>;
+
+/** Whether the answer is still on its way. */
+export function isPromise<T>(value: MaybePromise<T>): value is Promise<T> {
+  return value instanceof Promise;
+}

@@ -1,0 +1,130 @@
+/**
+ * Device: a run of bytes that can go bad, and the one contract that every place where bytes live fulfils.
+ *
+ * A read reports what it did not get as ranges and gives all the rest; it never throws half of the answer away.
+ * The bytes of `into` that belong to a missing range are left as they were: they are not data (R1).
+ *
+ *     const result = await device.read(buffer, 0);
+ *     for (const hole of result.missing) console.log(hole.offset, hole.length, hole.state);
+ */
+import type { BadRange, ByteRange, MaybePromise } from "../base/index.ts";
+import type { PoisonView } from "../poison/index.ts";
+import type { DirectAccess } from "./direct-access.ts";
+
+/**
+ * How hard an operation tries.
+ *
+ * - "access": as a plain system call. Known bad ranges are not touched; a range found bad becomes known.
+ *   A write heals what it covers in whole clear units; where it meets a part of a bad unit it fails and changes nothing.
+ * - "recovery": `RWF_RECOVERY_DATA`. A read tries transient errors again; a write heals parts of units too, keeping
+ *   their clean neighbours through an intent.
+ * - "failFast": one plain attempt because the caller has a replica: a read stops at the first bad byte (the rest is
+ *   missing, "unread"), a write to a bad range fails.
+ */
+export type AccessMode = "access" | "recovery" | "failFast";
+
+/** What a read got. */
+export interface ReadResult {
+  /** The ranges of the device that `into` does not hold: ascending, apart, inside the request. Empty: all is there. */
+  readonly missing: readonly BadRange[];
+}
+
+/** The result of every whole read: one object, so that reading allocates nothing. */
+export const COMPLETE: ReadResult = Object.freeze({ missing: Object.freeze([]) });
+
+/**
+ * How poison ends on a device.
+ *
+ * - "atomic": the device clears and stores data as one operation (MOVDIR64B, CXL clear with data)
+ * - "firmware": a call clears, a store follows (NVDIMM)
+ * - "overwrite": any full write of a unit heals it (a disk)
+ * - "pretends": the call answers well and clears nothing (virtio-pmem, `memmap=`)
+ * - "none": refused
+ */
+export type ClearKind = "atomic" | "firmware" | "overwrite" | "pretends" | "none";
+
+/** What a device can do, as data: nobody calls a method to find out whether it throws. */
+export interface Capabilities {
+  /** Smallest range that fails, in bytes; a power of two. */
+  readonly poisonUnit: number;
+  /** Smallest range that can be cleared, in bytes; a power of two, at least `poisonUnit`. */
+  readonly clearUnit: number;
+  /** Bytes of a page; a power of two. */
+  readonly pageSize: number;
+  readonly clear: ClearKind;
+  /** Whether the device tells of errors that nobody touched (an address-range scrub, a media-error list). */
+  readonly listsErrors: boolean;
+  /** What a failing read costs: nothing that matters, or seconds. */
+  readonly failedRead: "cheap" | "costly";
+  /** Whether every access to the bytes goes through us, so that "lost" is enforced and not only remembered. */
+  readonly mediated: boolean;
+  /** Whether writes are refused. */
+  readonly readOnly: boolean;
+}
+
+/** Who a device is, so that state is never applied to another one. */
+export interface DeviceIdentity {
+  /** What people call it: a path, or "memory". */
+  readonly name: string;
+  /** Random UUID of its sidecar, or a serial number; `undefined` where it has neither. */
+  readonly uuid: string | undefined;
+  /** Counts every change of content through us (heal, write session); 0 where nobody counts. */
+  readonly generation: number;
+}
+
+/** Where bytes live. Offsets and lengths are bytes; ranges past `size` are the caller's mistake (`RangeError`). */
+export interface Device {
+  readonly size: number;
+  readonly identity: DeviceIdentity;
+  readonly capabilities: Capabilities;
+  /** The live list. */
+  readonly poison: PoisonView;
+  /** The synchronous second face, where the bytes are memory. */
+  readonly direct: DirectAccess | undefined;
+
+  /**
+   * Fills `into` from `offset`.
+   *
+   * @returns what is missing; never throws for bad media
+   * @throws {StorageError} if the device itself fails
+   */
+  read(into: Uint8Array, offset: number, mode?: AccessMode): MaybePromise<ReadResult>;
+
+  /**
+   * Writes all of `from` at `offset`. A write that heals is durable when it returns; another one after `flush`.
+   *
+   * @throws {MediaError} if a bad range cannot be healed: the ranges named are still bad (R5)
+   */
+  write(from: Uint8Array, offset: number, mode?: AccessMode): MaybePromise<void>;
+
+  /** Makes every earlier write durable. */
+  flush(): MaybePromise<void>;
+
+  /** Ends use of the device; drops its lock. Closing twice is allowed. */
+  close(): MaybePromise<void>;
+}
+
+/** What more a device can do that keeps a list of its own, and is not a view of another. */
+export interface ManagedDevice extends Device {
+  /**
+   * Heals many ranges under one intent: clear and data are one step for each (R3), with one set of syncs for all.
+   *
+   * @returns for each write, in order, `undefined` or why it failed; what failed is still bad (R5)
+   */
+  heal(writes: readonly HealWrite[]): MaybePromise<readonly (Error | undefined)[]>;
+
+  /** Ends poison without data, on explicit request: the range becomes lost, never clean. Bytes; whole clear units. */
+  clear(range: ByteRange): MaybePromise<void>;
+
+  /** Records that a scan read these bytes whole: unread becomes clean. Durable at the next `flush` or `close`. */
+  recordRead(range: ByteRange): void;
+
+  /** An explicit, recorded acknowledgement that a range is given up or known otherwise (R4): `poisoned` or `lost` in. */
+  recordBad(range: ByteRange, state: "poisoned" | "lost"): void;
+}
+
+/** One range to heal, with the data for it. */
+export interface HealWrite {
+  readonly offset: number;
+  readonly data: Uint8Array;
+}

@@ -1,0 +1,18 @@
+/**
+ * fs: whose bytes are these? Offset to extent, extent to owners, for any file system that is known here.
+ *
+ * Promises: reads only; what cannot be known is told as unknown with the reason, never guessed. Stands on base and device.
+ */
+export {
+  OWNER_WHATS,
+  type Extent,
+  type ExtentOptions,
+  type FileInfo,
+  type FileMap,
+  type JournalState,
+  type OwnedRange,
+  type Owner,
+  type OwnerKind,
+  type OwnerWhat,
+  type Problem,
+} from "./file-map.ts";

@@ -1,0 +1,7 @@
+/**
+ * poison: the list of what is not clean. States, its durable store with intents, and its texts.
+ *
+ * Promises: every byte is in exactly one state (R7), look-ups are O(log n), nothing leaves the list but by durable data
+ * or a recorded acknowledgement (R4). Stands on base and os.
+ */
+export { PoisonList, type PoisonChange, type PoisonState, type PoisonTotals, type PoisonView, type StateRange } from "./poison-list.ts";

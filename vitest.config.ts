@@ -1,0 +1,26 @@
+/** How the suites run: unit is fast and parallel; interop needs other programs and skips, with a reason, without them. */
+import { defineConfig, type ViteUserConfig } from "vitest/config";
+
+function project(name: string, folders: readonly string[], testTimeout: number) {
+  return { test: { name, testTimeout, hookTimeout: testTimeout, include: folders.map((folder) => `${folder}/**/*.test.ts`) } };
+}
+
+const config: ViteUserConfig = defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: "unit",
+          testTimeout: 60_000,
+          include: ["test/**/*.test.ts"],
+          exclude: ["test/interop/**", "test/simulation/**"],
+        },
+      },
+      project("simulation", ["test/simulation"], 600_000),
+      project("interop", ["test/interop"], 900_000),
+    ],
+  },
+});
+
+// oxlint-disable-next-line import/no-default-export -- vitest reads the default export
+export default config;
