@@ -1,0 +1,8 @@
+#!/usr/bin/env node
+/** main: the program `theriac`. */
+import { endBadly, runCli } from "./program.ts";
+
+process.on("uncaughtException", endBadly);
+process.on("unhandledRejection", endBadly);
+// everything printed has been handed to the system; a stuck read of a dying disk must not keep the process
+process.exit(await runCli(process.argv.slice(2)));
