@@ -6,6 +6,8 @@
 export { assert, AssertionError } from "./assert.ts";
 export { alignIn, alignOut, checkRange, endOf, intersect, type ByteRange } from "./byte-range.ts";
 export { systemClock, type Clock } from "./clock.ts";
+export { crc16 } from "./crc16.ts";
+export { crc32c } from "./crc32c.ts";
 export {
   ERROR_CODES,
   MediaError,
@@ -19,4 +21,13 @@ export {
 export { isPromise, type MaybePromise } from "./maybe-promise.ts";
 export { createPrng, type Prng } from "./prng.ts";
 export { RangeSet } from "./range-set.ts";
-export { formatSize, isPowerOfTwo, MAX_OFFSET, PAGE, parseSize, roundDown, roundUp, SECTOR } from "./units.ts";
+export {
+  formatSize,
+  isPowerOfTwo,
+  MAX_OFFSET,
+  PAGE,
+  parseSize,
+  roundDown,
+  roundUp,
+  SECTOR,
+} from "./units.ts";
