@@ -1,0 +1,138 @@
+/** Inode map: what all of one file stands on, from its extent tree, block map or inline data, as runs and as extents. */
+import type { Extent, ExtentOptions } from "../file-map.ts";
+import { INODE_FLAGS, isFastSymlink, MAP_LENGTH, MAP_OFFSET, mapKindOf, type Inode } from "./inode.ts";
+import type { StaticMap } from "./static-map.ts";
+import { TreeWalker, type HiddenPart, type MappedRun, type TreeRoot } from "./tree-walker.ts";
+import type { Ext4Volume } from "./volume.ts";
+import { wordsOf } from "./words.ts";
+import { inlineRest } from "./xattr.ts";
+
+/** The map of one inode, in blocks. */
+export interface InodeMap {
+  /** Ascending by logical block, not overlapping. */
+  readonly runs: readonly Readonly<MappedRun>[];
+  /** Blocks of the tree itself. */
+  readonly nodes: readonly { readonly block: number; readonly kind: "extents" | "blocks" }[];
+  readonly hidden: readonly HiddenPart[];
+}
+
+/** Reads the whole map of an inode; every checksum is verified. */
+export async function mapInode(volume: Ext4Volume, statics: StaticMap, inode: Inode): Promise<InodeMap> {
+  const runs: MappedRun[] = [];
+  const nodes: { block: number; kind: "extents" | "blocks" }[] = [];
+  const hidden: HiddenPart[] = [];
+  const kind = mapKindOf(inode);
+  if (kind === "none" || kind === "inline") return { runs, nodes, hidden };
+  const root: TreeRoot = { inode: inode.number, generation: inode.generation, always: true };
+  const walker = new TreeWalker<TreeRoot>(volume, statics, {
+    run: (_, run) => runs.push({ ...run }),
+    node: (_, node) => nodes.push({ block: node.block, kind: node.kind }),
+    hidden: (_, part) => {
+      hidden.push(part);
+      volume.report({ inode: inode.number, message: part.why });
+    },
+    wants: () => true,
+    keep: (kept) => kept,
+  });
+  walker.addRoot(root, { words: wordsOf(inode.slot), at: MAP_OFFSET / 4, kind });
+  await walker.drain();
+  runs.sort((one, other) => one.logical - other.logical);
+  hidden.sort((one, other) => one.start - other.start);
+  return { runs, nodes, hidden };
+}
+
+/** Where a file's bytes are that stand in its inode: the whole of a short symbolic link, or inline data. */
+export function inlinePieces(inode: Inode): readonly Extent[] {
+  const encrypted = (inode.flags & INODE_FLAGS.encrypt) !== 0 ? { encrypted: true } : {};
+  const first = Math.min(MAP_LENGTH, inode.size);
+  const pieces: Extent[] = [];
+  if (first > 0) pieces.push({ offset: 0, length: first, kind: "inline", device: inode.device + MAP_OFFSET, ...encrypted });
+  if (inode.size <= MAP_LENGTH) return pieces;
+  const rest = inlineRest(inode);
+  const length = Math.min(inode.size - MAP_LENGTH, rest?.length ?? 0);
+  if (rest !== undefined && length > 0) {
+    pieces.push({ offset: MAP_LENGTH, length, kind: "inline", device: inode.device + rest.offset, ...encrypted });
+  }
+  const at = MAP_LENGTH + length;
+  if (at < inode.size) {
+    const why = "The inode has no attribute that holds the rest of its inline data";
+    pieces.push({ offset: at, length: inode.size - at, kind: "unknown", why });
+  }
+  return pieces;
+}
+
+/** Runs and hidden parts as extents of bytes, without gaps, up to `end`. */
+function toExtents(map: InodeMap, inode: Inode, sizes: { blockSize: number; end: number }): Extent[] {
+  const { blockSize, end } = sizes;
+  const encrypted = (inode.flags & INODE_FLAGS.encrypt) !== 0 ? { encrypted: true } : {};
+  const parts: Extent[] = [
+    ...map.runs.map(
+      (run): Extent => ({
+        offset: run.logical * blockSize,
+        length: run.count * blockSize,
+        kind: run.unwritten ? "unwritten" : "data",
+        device: run.block * blockSize,
+        ...encrypted,
+      }),
+    ),
+    ...map.hidden.map(
+      (part): Extent => ({
+        offset: part.start * blockSize,
+        length: (part.end - part.start) * blockSize,
+        kind: "unknown",
+        why: part.why,
+      }),
+    ),
+  ];
+  parts.sort((one, other) => one.offset - other.offset);
+  const filled: Extent[] = [];
+  let at = 0;
+  for (const part of parts) {
+    if (part.offset + part.length <= at) continue;
+    if (part.offset > at) filled.push({ offset: at, length: part.offset - at, kind: "hole" });
+    filled.push(clip(part, at, Number.MAX_SAFE_INTEGER));
+    at = part.offset + part.length;
+  }
+  if (at < end) filled.push({ offset: at, length: end - at, kind: "hole" });
+  return filled;
+}
+
+/** The part of an extent inside `[start, end)`. */
+function clip(extent: Extent, start: number, end: number): Extent {
+  const from = Math.max(start, extent.offset);
+  const to = Math.min(end, extent.offset + extent.length);
+  const device = extent.device === undefined ? {} : { device: extent.device + (from - extent.offset) };
+  return { ...extent, offset: from, length: to - from, ...device };
+}
+
+/** Joins neighbours that continue each other in the file and on the volume. */
+function join(extents: readonly Extent[]): Extent[] {
+  const joined: Extent[] = [];
+  for (const extent of extents) {
+    const last = joined.at(-1);
+    const continues =
+      last !== undefined &&
+      last.kind === extent.kind &&
+      last.why === extent.why &&
+      (last.device === undefined ? extent.device === undefined : last.device + last.length === extent.device);
+    if (continues) joined[joined.length - 1] = { ...last, length: last.length + extent.length };
+    else joined.push(extent);
+  }
+  return joined;
+}
+
+/** The extents of a byte range of one file, as `FileMap.extents` promises them. */
+export async function extentsOf(volume: Ext4Volume, statics: StaticMap, asked: { inode: Inode; options: ExtentOptions }): Promise<Extent[]> {
+  const { inode, options } = asked;
+  const start = options.offset ?? 0;
+  const inside = mapKindOf(inode) === "inline" || isFastSymlink(inode);
+  const map = inside ? undefined : await mapInode(volume, statics, inode);
+  const { blockSize } = volume.superblock;
+  const size = mapKindOf(inode) === "none" && !inside ? 0 : inode.size;
+  const all = map === undefined ? [...inlinePieces(inode)] : toExtents(map, inode, { blockSize, end: size });
+  const last = all.at(-1);
+  const limit = options.pastEnd === true ? (last === undefined ? 0 : last.offset + last.length) : size;
+  const end = Math.min(limit, start + (options.length ?? Number.MAX_SAFE_INTEGER));
+  const wanted = all.filter((extent) => extent.offset < end && extent.offset + extent.length > start);
+  return join(wanted.map((extent) => clip(extent, start, end)));
+}

@@ -1,0 +1,219 @@
+/**
+ * Inode: one slot of an inode table, decoded (kernel: struct ext4_inode; 128 bytes, and what `i_extra_isize` adds).
+ *
+ * The hot scan reads slots as 32-bit words and decodes only those that matter, so the places of the fields are here too.
+ */
+import { crc32c, crc32cNumber } from "./checksums.ts";
+import { hasFeature } from "./features.ts";
+import type { Superblock } from "./superblock.ts";
+import type { Ext4Volume } from "./volume.ts";
+
+/** Inode flags (kernel: EXT4_*_FL). */
+export const INODE_FLAGS = {
+  encrypt: 0x800,
+  index: 0x1000,
+  hugeFile: 0x40000,
+  extents: 0x80000,
+  verity: 0x100000,
+  eaInode: 0x200000,
+  inlineData: 0x10000000,
+  casefold: 0x40000000,
+} as const;
+
+/** Type bits of a mode (POSIX S_IFMT and its values). */
+export const MODE = {
+  mask: 0xf000,
+  fifo: 0x1000,
+  character: 0x2000,
+  directory: 0x4000,
+  block: 0x6000,
+  file: 0x8000,
+  symlink: 0xa000,
+  socket: 0xc000,
+} as const;
+
+/** Bytes from the start of a slot: the block map or extent root, and its length. */
+export const MAP_OFFSET = 40;
+/** Bytes of the block map in a slot: 15 words. */
+export const MAP_LENGTH = 60;
+/** Bytes of the part of a slot that every inode has. */
+export const CORE_LENGTH = 128;
+
+/** Reserved inodes with a use of their own. */
+export const BAD_BLOCKS_INODE = 1;
+/** The root directory. */
+export const ROOT_INODE = 2;
+/** Holds the descriptor blocks reserved for growth. */
+export const RESIZE_INODE = 7;
+
+/** One inode in use, decoded. */
+export interface Inode {
+  readonly number: number;
+  /** A copy of its slot. */
+  readonly slot: Uint8Array;
+  /** First byte of the slot on the volume. */
+  readonly device: number;
+  readonly mode: number;
+  readonly flags: number;
+  /** Bytes. */
+  readonly size: number;
+  readonly links: number;
+  readonly deletedTime: number;
+  readonly generation: number;
+  readonly xattrBlock: number;
+  /** Bytes of the extra fields; 0 where a slot has 128 bytes or the field is nonsense. */
+  readonly extraSize: number;
+  /** Whether its checksum is right; `undefined` where nothing covers it. */
+  readonly checksumOk: boolean | undefined;
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** Seed of every checksum of what an inode owns: the file system's, its number, its generation (kernel: i_csum_seed). */
+export function inodeSeed(superblock: Superblock, number: number, generation: number): number {
+  return crc32cNumber(crc32cNumber(superblock.checksumSeed, number), generation);
+}
+
+const ZEROS = new Uint8Array(4);
+
+/** Whether a slot's checksum is right (kernel: ext4_inode_csum); `undefined` without metadata_csum. */
+export function inodeChecksumOk(superblock: Superblock, number: number, slot: Uint8Array): boolean | undefined {
+  if (!hasFeature(superblock, "metadata_csum")) return undefined;
+  const view = viewOf(slot);
+  let sum = inodeSeed(superblock, number, view.getUint32(100, true));
+  sum = crc32c(sum, slot.subarray(0, 124));
+  sum = crc32c(sum, ZEROS.subarray(0, 2));
+  sum = crc32c(sum, slot.subarray(126, 128));
+  const high = slot.length > 128 && view.getUint16(128, true) >= 4;
+  if (slot.length > 128) {
+    sum = crc32c(sum, slot.subarray(128, 130));
+    if (high) sum = crc32c(sum, ZEROS.subarray(0, 2));
+    sum = crc32c(sum, slot.subarray(high ? 132 : 130));
+  }
+  const stored = view.getUint16(124, true) + (high ? view.getUint16(130, true) * 0x10000 : 0);
+  return stored === (high ? sum >>> 0 : sum & 0xffff);
+}
+
+/** Where a slot is; `undefined` where the number is none, or its group is unknown. */
+export function inodeLocation(volume: Ext4Volume, number: number): { readonly block: number; readonly offset: number } | undefined {
+  const { inodesPerGroup, inodeSize, blockSize, inodeCount } = volume.superblock;
+  if (!Number.isInteger(number) || number < 1 || number > inodeCount) return undefined;
+  const descriptor = volume.groups[Math.floor((number - 1) / inodesPerGroup)];
+  if (descriptor === undefined || descriptor.source === "unknown") return undefined;
+  const byte = ((number - 1) % inodesPerGroup) * inodeSize;
+  return { block: descriptor.inodeTable + Math.floor(byte / blockSize), offset: byte % blockSize };
+}
+
+/** First byte of a slot on the volume, or -1 where it is unknown. */
+export function slotDevice(volume: Ext4Volume, number: number): number {
+  const place = inodeLocation(volume, number);
+  return place === undefined ? -1 : place.block * volume.superblock.blockSize + place.offset;
+}
+
+/** Size of a file (kernel: ext4_isize): 64 bits for files, and for directories with large_dir. */
+function sizeOf(superblock: Superblock, view: DataView, mode: number): number {
+  const low = view.getUint32(4, true);
+  const type = mode & MODE.mask;
+  const wide = type === MODE.file || type === 0 || (type === MODE.directory && hasFeature(superblock, "large_dir"));
+  const size = wide ? low + view.getUint32(108, true) * 2 ** 32 : low;
+  return Math.min(size, Number.MAX_SAFE_INTEGER);
+}
+
+/** Decodes a slot. `slot` must last: a copy. */
+export function decodeInode(volume: Ext4Volume, number: number, slot: Uint8Array): Inode {
+  const { superblock } = volume;
+  const view = viewOf(slot);
+  const mode = view.getUint16(0, true);
+  const extra = slot.length > CORE_LENGTH ? view.getUint16(128, true) : 0;
+  const high = hasFeature(superblock, "64bit") ? view.getUint16(118, true) * 2 ** 32 : 0;
+  return {
+    number,
+    slot,
+    device: slotDevice(volume, number),
+    mode,
+    flags: view.getUint32(32, true),
+    size: sizeOf(superblock, view, mode),
+    links: view.getUint16(26, true),
+    deletedTime: view.getUint32(20, true),
+    generation: view.getUint32(100, true),
+    xattrBlock: view.getUint32(104, true) + high,
+    extraSize: extra % 4 === 0 && CORE_LENGTH + extra <= slot.length ? extra : 0,
+    checksumOk: inodeChecksumOk(superblock, number, slot),
+  };
+}
+
+/** Modification time in nanoseconds since 1970: 34 bits of seconds, 30 of nanoseconds (kernel: ext4_decode_extra_time). */
+export function modifiedNs(inode: Inode): bigint {
+  const view = viewOf(inode.slot);
+  const seconds = BigInt(view.getInt32(16, true));
+  if (inode.extraSize < 12) return seconds * 1_000_000_000n;
+  const extra = view.getUint32(136, true);
+  return (seconds + (BigInt(extra & 3) << 32n)) * 1_000_000_000n + BigInt(extra >>> 2);
+}
+
+/** What an inode is, in the words of `FileInfo`. */
+export function kindOf(inode: Pick<Inode, "mode">): "file" | "directory" | "symlink" | "other" {
+  const type = inode.mode & MODE.mask;
+  if (type === MODE.file) return "file";
+  if (type === MODE.directory) return "directory";
+  return type === MODE.symlink ? "symlink" : "other";
+}
+
+/** Whether a symbolic link's target is in the inode (kernel: ext4_inode_is_fast_symlink). */
+export function isFastSymlink(inode: Pick<Inode, "mode" | "flags" | "size">): boolean {
+  if ((inode.mode & MODE.mask) !== MODE.symlink) return false;
+  return inode.size < MAP_LENGTH && (inode.flags & (INODE_FLAGS.inlineData | INODE_FLAGS.extents)) === 0;
+}
+
+/** What the 60 bytes of the map hold. */
+export type MapKind = "extents" | "blocks" | "inline" | "none";
+
+/** What the 60 bytes of an inode's map hold, by its mode and flags; "none" of devices, pipes and fast symlinks. */
+export function mapKindOf(inode: Pick<Inode, "mode" | "flags" | "size">): MapKind {
+  const type = inode.mode & MODE.mask;
+  const holds = type === MODE.file || type === MODE.directory || type === MODE.symlink || type === 0;
+  if (!holds || isFastSymlink(inode)) return "none";
+  if ((inode.flags & INODE_FLAGS.inlineData) !== 0) return "inline";
+  return (inode.flags & INODE_FLAGS.extents) === 0 ? "blocks" : "extents";
+}
+
+/** An inode, or why it cannot be told. `bad` is set where the slot is readable but wrong, so that it is known to exist. */
+export type InodeResult =
+  | { readonly inode: Inode; readonly why?: undefined }
+  | { readonly inode?: undefined; readonly why: string; readonly bad?: Inode };
+
+/** Reads and checks one slot, whether in use or not. A wrong checksum or poison in the first 128 bytes hides it. */
+export async function readInode(volume: Ext4Volume, number: number): Promise<InodeResult> {
+  const place = inodeLocation(volume, number);
+  if (place === undefined) return { why: `Inode ${number} is outside the file system, or its group descriptor is unreadable` };
+  const read = await volume.readBlocks(place.block, 1);
+  if (read === undefined) return { why: `Inode ${number} is in block ${place.block}, which is past the end of the volume` };
+  const end = place.offset + CORE_LENGTH;
+  if (read.bad.some((bad) => bad.offset < end && bad.offset + bad.length > place.offset)) {
+    return { why: `Inode ${number} is poisoned: inode table block ${place.block} cannot be read whole` };
+  }
+  const { inodeSize } = volume.superblock;
+  const slot = read.bytes.slice(place.offset, place.offset + inodeSize);
+  const rest = read.bad.some((bad) => bad.offset < place.offset + inodeSize && bad.offset + bad.length > end);
+  const inode = decodeInode(volume, number, slot);
+  // The core is whole; what is poisoned behind it are times and attributes, and the checksum cannot be computed.
+  if (rest) return { inode: { ...inode, extraSize: 0, checksumOk: undefined } };
+  if (inode.checksumOk === false && !isZero(slot)) return { why: `Inode ${number} has a wrong checksum`, bad: inode };
+  return { inode };
+}
+
+/** Whether all bytes are zero: a slot that was never used. */
+export function isZero(bytes: Uint8Array): boolean {
+  return bytes.every((byte) => byte === 0);
+}
+
+/** Whether a slot holds an inode in use: it has links, or is an orphan whose bit is set; reserved inodes always are. */
+export async function isInUse(volume: Ext4Volume, inode: Inode): Promise<boolean> {
+  if (inode.number < volume.superblock.firstInode) return inode.number === BAD_BLOCKS_INODE || !isZero(inode.slot);
+  if (inode.mode === 0) return false;
+  if (inode.links > 0) return true;
+  if (inode.deletedTime > volume.superblock.inodeCount) return false;
+  return (await volume.inodeAllocated(inode.number)) !== false;
+}
