@@ -58,11 +58,14 @@ export interface StaticRun {
 /** An open ext4 volume. */
 export interface Ext4Volume {
   readonly superblock: Superblock;
+  /** By number. Of a cut-off volume only those whose structures can be there: test for `undefined`. */
   readonly groups: readonly GroupDescriptor[];
   readonly journal: JournalState;
   /** Problems met so far; `report` adds one, bounded. */
   readonly problems: readonly Problem[];
   report(problem: Problem): void;
+  /** Incompatible features that the map cannot read, by name; where there are any, every owner is "unknown". */
+  readonly unknownFeatures: readonly string[];
 
   /** Blocks `[block, block + count)` with the journal's newer content. Blocks past the volume: `undefined`. */
   readBlocks(block: number, count: number): MaybePromise<BlockRead | undefined>;

@@ -1,0 +1,164 @@
+/**
+ * openExt4Volume(): opens a device as an ext4 volume: superblock, descriptors, layout, bitmaps, journal.
+ *
+ * What can go wrong: any byte may be poisoned, stale or hostile. The order is chosen so that each step stands only on what was checked before: superblock
+ * (or backup), descriptors (or backups), the journal replayed in memory, and then superblock and descriptors once more through it, because a
+ * dirty journal may hold newer ones. Only the absence of any superblock is an error; all else is a Problem.
+ */
+import { StorageError, type MaybePromise } from "../../base/index.ts";
+import type { JournalState } from "../file-map.ts";
+import { Bitmaps } from "./bitmaps.ts";
+import { BlockReader, type BlockReaderOptions, type BlockSource } from "./block-reader.ts";
+import { hasFeature, unknownIncompatible } from "./features.ts";
+import { Geometry } from "./geometry.ts";
+import { loadDescriptors, type DescriptorTable } from "./group-descriptors.ts";
+import { Layout } from "./layout.ts";
+import { Problems } from "./problems.ts";
+import { findSuperblock } from "./superblock-search.ts";
+import type { Superblock } from "./superblock.ts";
+import type { BlockRead, Ext4Volume } from "./volume.ts";
+
+/** Groups that are ever loaded: 512 TiB with 4 KiB blocks. */
+const MAX_GROUPS = 2 ** 22;
+
+/** How a volume is opened. */
+export type OpenVolumeOptions = BlockReaderOptions;
+
+/**
+ * Opens a device as ext4 (or ext3, ext2: older layouts of the same format, and named "ext4" too).
+ *
+ * @param source bytes from offset 0 of the file system; must stay open
+ * @throws {StorageError} EBADMSG if it is none, or is an external journal; what the device throws itself
+ */
+export async function openExt4Volume(
+  source: BlockSource,
+  options: OpenVolumeOptions = {},
+): Promise<Ext4Volume> {
+  const problems = new Problems();
+  const report = problems.add.bind(problems);
+  const superblock = await findSuperblock(source, report);
+  if (hasFeature(superblock, "journal_dev")) {
+    throw new StorageError(
+      "EBADMSG",
+      `Cannot read as ext4: this is an external journal, UUID ${superblock.uuid}, of another volume`,
+    );
+  }
+  const reader = new BlockReader(source, superblock.blockSize, options);
+  const there = Math.floor(source.size / superblock.blockSize);
+  if (there < superblock.blockCount) {
+    report({
+      range: { offset: source.size, length: 0 },
+      message: `The volume has ${superblock.blockCount} blocks, and only ${there} are there: it was cut off`,
+    });
+  }
+  const unknownFeatures = unknownIncompatible(superblock);
+  if (unknownFeatures.length > 0) {
+    report({
+      message: `The volume has features this map cannot read (${unknownFeatures.join(", ")}): owners are unknown`,
+    });
+  }
+  const parts = await loadParts({ superblock, reader, problems });
+  const journal: JournalState = {
+    status: "none",
+    pending: false,
+    sequence: 0,
+    message: "Not looked at",
+  };
+  return new OpenVolume(parts, journal, unknownFeatures);
+}
+
+interface Parts {
+  readonly superblock: Superblock;
+  readonly reader: BlockReader;
+  readonly problems: Problems;
+}
+
+interface LoadedParts extends Parts {
+  readonly table: DescriptorTable;
+  readonly layout: Layout;
+}
+
+async function loadParts(parts: Parts): Promise<LoadedParts> {
+  const { superblock, reader, problems } = parts;
+  const geometry = new Geometry(superblock);
+  const report = problems.add.bind(problems);
+  const groups = groupsThere(superblock, reader.source.size);
+  if (groups < superblock.groupCount)
+    report({
+      message: `Of ${superblock.groupCount} groups only the first ${groups} are looked at: the rest is not there`,
+    });
+  const readBlocks = (block: number, count: number): MaybePromise<BlockRead | undefined> =>
+    inside(superblock, block, count) ? reader.readBlocks(block, count) : undefined;
+  const table = await loadDescriptors(geometry, { readBlocks, report, groups });
+  return { ...parts, table, layout: new Layout(table, report) };
+}
+
+/** Groups whose structures can be on a device of a size: those that begin on it, and the rest of the last flexible group. */
+function groupsThere(superblock: Superblock, size: number): number {
+  const begun = Math.ceil(
+    Math.max(1, size / superblock.blockSize - superblock.firstDataBlock) /
+      superblock.blocksPerGroup,
+  );
+  const flex = hasFeature(superblock, "flex_bg")
+    ? 2 ** Math.min(superblock.logGroupsPerFlex, 12)
+    : 1;
+  return Math.min(superblock.groupCount, Math.ceil(begun / flex) * flex, MAX_GROUPS);
+}
+
+function inside(superblock: Superblock, block: number, count: number): boolean {
+  return (
+    Number.isSafeInteger(block) && block >= 0 && count > 0 && block + count <= superblock.blockCount
+  );
+}
+
+class OpenVolume implements Ext4Volume {
+  readonly superblock: Superblock;
+  readonly journal: JournalState;
+  readonly unknownFeatures: readonly string[];
+  readonly #parts: LoadedParts;
+  readonly #bitmaps: Bitmaps;
+
+  constructor(parts: LoadedParts, journal: JournalState, unknownFeatures: readonly string[]) {
+    this.superblock = parts.superblock;
+    this.journal = journal;
+    this.unknownFeatures = unknownFeatures;
+    this.#parts = parts;
+    this.#bitmaps = new Bitmaps(parts.table, this.readBlocks.bind(this), this.report.bind(this));
+  }
+
+  get groups(): Ext4Volume["groups"] {
+    return this.#parts.table.groups;
+  }
+
+  get problems(): Ext4Volume["problems"] {
+    return this.#parts.problems.list;
+  }
+
+  report(problem: Ext4Volume["problems"][number]): void {
+    this.#parts.problems.add(problem);
+  }
+
+  readBlocks(block: number, count: number): MaybePromise<BlockRead | undefined> {
+    return inside(this.superblock, block, count)
+      ? this.#parts.reader.readBlocks(block, count)
+      : undefined;
+  }
+
+  staticUses(block: number, count: number): ReturnType<Ext4Volume["staticUses"]> {
+    return this.#parts.layout.staticUses(block, count);
+  }
+
+  groupBlocks(group: number): { readonly block: number; readonly count: number } {
+    const { geometry } = this.#parts.table;
+    const block = geometry.groupStart(group);
+    return { block, count: Math.max(0, geometry.groupEnd(group) - block) };
+  }
+
+  allocated(block: number, count: number): ReturnType<Ext4Volume["allocated"]> {
+    return this.#bitmaps.allocated(block, count);
+  }
+
+  inodeAllocated(inode: number): MaybePromise<boolean | undefined> {
+    return this.#bitmaps.inodeAllocated(inode);
+  }
+}
