@@ -4,4 +4,21 @@
  * Promises: every byte is in exactly one state (R7), look-ups are O(log n), nothing leaves the list but by durable data
  * or a recorded acknowledgement (R4). Stands on base and os.
  */
-export { PoisonList, type PoisonChange, type PoisonState, type PoisonTotals, type PoisonView, type StateRange } from "./poison-list.ts";
+export {
+  PoisonList,
+  type PoisonChange,
+  type PoisonState,
+  type PoisonTotals,
+  type PoisonView,
+  type StateRange,
+} from "./poison-list.ts";
+export type { FaultChange, FaultKind, Intent, PoisonStore } from "./poison-store.ts";
+export {
+  createMemoryStore,
+  createPoisonStore,
+  openPoisonStore,
+  sidecarPath,
+  type CreateStoreOptions,
+  type OpenStoreOptions,
+} from "./sidecar.ts";
+export type { StateChange } from "./store-records.ts";

@@ -91,7 +91,11 @@ export class PoisonList implements PoisonView {
   *states(range: ByteRange): Generator<StateRange> {
     checkRange(range, this.size);
     const parts: StateRange[] = [];
-    const sets = [["poisoned", this.#poisoned], ["lost", this.#lost], ["clean", this.#read]] as const;
+    const sets = [
+      ["poisoned", this.#poisoned],
+      ["lost", this.#lost],
+      ["clean", this.#read],
+    ] as const;
     for (const [state, set] of sets) {
       for (const part of set.within(range.offset, range.length)) parts.push({ ...part, state });
     }

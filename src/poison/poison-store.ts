@@ -35,6 +35,8 @@ export interface FaultChange extends ByteRange {
 /** The store of one open image. Every call that promises durability has synced when it returns, or throws. */
 export interface PoisonStore {
   readonly list: PoisonList;
+  /** Whether the store was opened for reading: notes change the list in memory and are forgotten; intents are EACCES. */
+  readonly readOnly: boolean;
   /** Random UUID given at creation. */
   readonly uuid: string;
   /** Counts every session that changed content through us. */
