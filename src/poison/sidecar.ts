@@ -8,7 +8,7 @@
  */
 import { randomUUID } from "node:crypto";
 import { checkRange, StorageError, type ByteRange } from "../base/index.ts";
-import type { HostFiles } from "../os/host-files.ts";
+import type { HostFiles } from "../os/index.ts";
 import type { PoisonList } from "./poison-list.ts";
 import type { FaultChange, Intent, PoisonStore } from "./poison-store.ts";
 import { ENTRY, EntryWriter, MAX_PAYLOAD } from "./store-format.ts";

@@ -15,7 +15,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { SECTOR, StorageError } from "../base/index.ts";
-import type { HostFile, HostFiles } from "../os/host-files.ts";
+import type { HostFile, HostFiles } from "../os/index.ts";
 import {
   decodeFrameHeader,
   decodePreamble,

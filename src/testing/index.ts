@@ -1,0 +1,12 @@
+/**
+ * testing: exported: the lying disk, fault plans, and one conformance suite per interface.
+ *
+ * Promises: everything random depends on a seed alone.
+ */
+export {
+  CrashError,
+  createCrashFiles,
+  type CrashFiles,
+  type CrashFilesOptions,
+  type CrashOperation,
+} from "./crash-files.ts";
