@@ -20,7 +20,9 @@ export {
 } from "./errors.ts";
 export { isPromise, type MaybePromise } from "./maybe-promise.ts";
 export { createPrng, type Prng } from "./prng.ts";
-export { RangeSet } from "./range-set.ts";
+export { difference, intersection, union } from "./range-algebra.ts";
+export type { RangeCursor } from "./range-cursor.ts";
+export { RangeSet, type RangeSetOptions } from "./range-set.ts";
 export {
   formatSize,
   isPowerOfTwo,
