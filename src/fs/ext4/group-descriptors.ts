@@ -139,7 +139,8 @@ function onBaseMeta(geometry: Geometry, block: number, count: number): boolean {
   const last = Math.min(geometry.groupOf(block + count - 1), first + 64);
   for (let group = first; group <= last; group += 1) {
     const start = geometry.groupStart(group);
-    if (block < start + geometry.baseMetaBlocks(group) && block + count > start) return true;
+    if (Math.max(block, start) < Math.min(block + count, start + geometry.baseMetaBlocks(group)))
+      return true;
   }
   return false;
 }
