@@ -6,12 +6,11 @@
  * all of its bytes are there and its checksum is right (with metadata_csum; without one nothing can be checked). A descriptor
  * from a backup is too old to tell of flags: its bitmap counts only where the old checksum still matches, or where there are no flags.
  */
-import { isPromise, type MaybePromise } from "../../base/index.ts";
+import { crc32c, isPromise, type MaybePromise } from "../../base/index.ts";
 import type { Problem } from "../file-map.ts";
 import { hasDescriptorChecksums, hasFeature } from "./features.ts";
 import type { Geometry } from "./geometry.ts";
 import type { DescriptorTable, ReadBlocks } from "./group-descriptors.ts";
-import { crc32c } from "./checksums.ts";
 import { isBad } from "./block-reader.ts";
 import { whenReady } from "./ready.ts";
 import type { AllocatedRun, BlockRead } from "./volume.ts";
@@ -179,7 +178,7 @@ export class Bitmaps {
         place.kind === "block" ? descriptor?.blockBitmapChecksum : descriptor?.inodeBitmapChecksum;
       // The sum covers whole bytes only: the kernel divides the bits by eight (ext4_block_bitmap_csum_verify).
       const bits = place.kind === "block" ? superblock.clustersPerGroup : superblock.inodesPerGroup;
-      const sum = crc32c(superblock.checksumSeed, bytes.subarray(0, Math.floor(bits / 8)));
+      const sum = crc32c(bytes.subarray(0, Math.floor(bits / 8)), superblock.checksumSeed);
       if ((superblock.descriptorSize >= 64 ? sum : sum & 0xffff) === stored) return undefined;
       return fromBackup
         ? "cannot be checked, because its descriptor came from an old backup"

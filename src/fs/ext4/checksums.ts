@@ -4,21 +4,16 @@
  * Everything with metadata_csum is covered by crc32c, continued from the volume's seed; descriptors with uninit_bg alone by crc16; transactions of
  * a journal with checksum version 1 by the big-endian crc32 (0x04C11DB7). None is inverted, neither before nor after.
  */
-import { crc32c as continueCrc32c } from "../../base/index.ts";
+import { crc32c } from "../../base/index.ts";
 
 /** Four bytes, little-endian, of a 32-bit number. */
 export function littleEndian(value: number): Uint8Array {
   return Uint8Array.of(value & 0xff, (value >>> 8) & 0xff, (value >>> 16) & 0xff, value >>> 24);
 }
 
-/** crc32c of bytes, continued from `seed`: seed first, as the kernel's ext4_chksum() has it. */
-export function crc32c(seed: number, bytes: Uint8Array): number {
-  return continueCrc32c(bytes, seed);
-}
-
 /** crc32c of one little-endian 32-bit number, continued from `seed`: group and inode numbers are summed so. */
-export function crc32cNumber(seed: number, value: number): number {
-  return continueCrc32c(littleEndian(value), seed);
+export function crc32cNumber(value: number, seed: number): number {
+  return crc32c(littleEndian(value), seed);
 }
 
 function bigEndianTable(): Uint32Array {

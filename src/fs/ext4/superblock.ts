@@ -5,8 +5,7 @@
  * `decodeSuperblock` refuses what the kernel would refuse to mount for its geometry, with the field in the message: everything after it may
  * divide, shift and multiply by these numbers without looking again.
  */
-import { isPowerOfTwo } from "../../base/index.ts";
-import { crc32c } from "./checksums.ts";
+import { crc32c, isPowerOfTwo } from "../../base/index.ts";
 import { hasFeature } from "./features.ts";
 
 /** The fields, decoded. Sizes in bytes, times in seconds, block numbers of the volume. */
@@ -205,7 +204,7 @@ function whyCountsNonsense(size: Sizes): string | undefined {
 }
 
 function checksumOf(bytes: Uint8Array): number {
-  return crc32c(0xffffffff, bytes.subarray(0, 0x3fc));
+  return crc32c(bytes.subarray(0, 0x3fc), 0xffffffff);
 }
 
 function journalBackup(bytes: Uint8Array, view: DataView): readonly number[] {
@@ -243,7 +242,7 @@ export function decodeSuperblock(
     label: text(bytes.subarray(0x78, 0x88)),
     checksumSeed: hasFeature(flags, "metadata_csum_seed")
       ? view.getUint32(0x270, true)
-      : crc32c(0xffffffff, uuid),
+      : crc32c(uuid, 0xffffffff),
     hashSeed: words(view, 0xec, 4),
     defaultHashVersion: view.getUint8(0xfc),
     ...journalFields(bytes, view),
