@@ -6,16 +6,23 @@
  * dirty journal may hold newer ones. Only the absence of any superblock is an error; all else is a Problem.
  */
 import { StorageError, type MaybePromise } from "../../base/index.ts";
-import type { JournalState } from "../file-map.ts";
+import type { JournalState, Problem } from "../file-map.ts";
 import { Bitmaps } from "./bitmaps.ts";
 import { BlockReader, type BlockReaderOptions, type BlockSource } from "./block-reader.ts";
 import { hasFeature, unknownIncompatible } from "./features.ts";
 import { Geometry } from "./geometry.ts";
 import { loadDescriptors, type DescriptorTable } from "./group-descriptors.ts";
+import type { FastCommits } from "./fast-commit.ts";
+import { openJournal, type OpenJournal } from "./journal.ts";
 import { Layout } from "./layout.ts";
 import { Problems } from "./problems.ts";
 import { findSuperblock } from "./superblock-search.ts";
-import type { Superblock } from "./superblock.ts";
+import {
+  decodeSuperblock,
+  SUPERBLOCK_OFFSET,
+  SUPERBLOCK_SIZE,
+  type Superblock,
+} from "./superblock.ts";
 import type { BlockRead, Ext4Volume } from "./volume.ts";
 
 /** Groups that are ever loaded: 512 TiB with 4 KiB blocks. */
@@ -44,27 +51,61 @@ export async function openExt4Volume(
     );
   }
   const reader = new BlockReader(source, superblock.blockSize, options);
-  const there = Math.floor(source.size / superblock.blockSize);
+  // What is wrong before the replay may be right after it: it is told only if the journal changes nothing.
+  const early = new Problems();
+  const parts = await loadParts({ superblock, reader, problems: early });
+  const journal = await openJournal({ superblock, groups: parts.table.groups, reader, report });
+  const current = await throughJournal({ parts, journal, problems, early });
+  reportLimits(current, report);
+  return new OpenVolume(current, journal);
+}
+
+interface Opening {
+  /** As they are on the device. */
+  readonly parts: LoadedParts;
+  readonly journal: OpenJournal;
+  readonly problems: Problems;
+  readonly early: Problems;
+}
+
+/** Superblock, descriptors and layout as they are after replay. */
+async function throughJournal({ parts, journal, problems, early }: Opening): Promise<LoadedParts> {
+  if (journal.overlay === undefined) {
+    for (const problem of early.list) problems.add(problem);
+    return { ...parts, problems };
+  }
+  const { reader, superblock } = parts;
+  reader.overlay = journal.overlay;
+  const block = superblock.blockSize === 1024 ? 1 : 0;
+  if (journal.overlay.find(block) === undefined) return loadParts({ superblock, reader, problems });
+  const { bytes, bad } = await reader.readBlocks(block, 1);
+  const start = SUPERBLOCK_OFFSET - block * superblock.blockSize;
+  const result = decodeSuperblock(bytes.slice(start, start + SUPERBLOCK_SIZE), "primary");
+  const newer =
+    result.superblock !== undefined && result.checksumOk !== false ? result.superblock : undefined;
+  if (bad.length > 0 || newer?.blockSize !== superblock.blockSize) {
+    problems.add({
+      message:
+        "The journal holds a newer superblock that is unreadable or wrong: the one in place serves",
+    });
+    return loadParts({ superblock, reader, problems });
+  }
+  return loadParts({ superblock: newer, reader, problems });
+}
+
+function reportLimits({ superblock, reader }: Parts, report: (problem: Problem) => void): void {
+  const there = Math.floor(reader.source.size / superblock.blockSize);
   if (there < superblock.blockCount) {
     report({
-      range: { offset: source.size, length: 0 },
       message: `The volume has ${superblock.blockCount} blocks, and only ${there} are there: it was cut off`,
     });
   }
-  const unknownFeatures = unknownIncompatible(superblock);
-  if (unknownFeatures.length > 0) {
+  const unknown = unknownIncompatible(superblock);
+  if (unknown.length > 0) {
     report({
-      message: `The volume has features this map cannot read (${unknownFeatures.join(", ")}): owners are unknown`,
+      message: `The volume has features this map cannot read (${unknown.join(", ")}): owners are unknown`,
     });
   }
-  const parts = await loadParts({ superblock, reader, problems });
-  const journal: JournalState = {
-    status: "none",
-    pending: false,
-    sequence: 0,
-    message: "Not looked at",
-  };
-  return new OpenVolume(parts, journal, unknownFeatures);
 }
 
 interface Parts {
@@ -115,13 +156,15 @@ class OpenVolume implements Ext4Volume {
   readonly superblock: Superblock;
   readonly journal: JournalState;
   readonly unknownFeatures: readonly string[];
+  readonly unsettled: FastCommits;
   readonly #parts: LoadedParts;
   readonly #bitmaps: Bitmaps;
 
-  constructor(parts: LoadedParts, journal: JournalState, unknownFeatures: readonly string[]) {
+  constructor(parts: LoadedParts, journal: OpenJournal) {
     this.superblock = parts.superblock;
-    this.journal = journal;
-    this.unknownFeatures = unknownFeatures;
+    this.journal = journal.state;
+    this.unsettled = journal.unsettled;
+    this.unknownFeatures = unknownIncompatible(parts.superblock);
     this.#parts = parts;
     this.#bitmaps = new Bitmaps(parts.table, this.readBlocks.bind(this), this.report.bind(this));
   }

@@ -6,6 +6,7 @@
  */
 import type { BadRange, MaybePromise } from "../../base/index.ts";
 import type { JournalState, Problem } from "../file-map.ts";
+import type { FastCommits } from "./fast-commit.ts";
 import type { Superblock } from "./superblock.ts";
 
 /** Blocks as they are, or would be after replay. */
@@ -61,6 +62,8 @@ export interface Ext4Volume {
   /** By number. Of a cut-off volume only those whose structures can be there: test for `undefined`. */
   readonly groups: readonly GroupDescriptor[];
   readonly journal: JournalState;
+  /** Inodes that fast commits change, and blocks that they give them: not replayed, so their owners are "unknown" (R1). */
+  readonly unsettled: FastCommits;
   /** Problems met so far; `report` adds one, bounded. */
   readonly problems: readonly Problem[];
   report(problem: Problem): void;
