@@ -3,6 +3,7 @@
  *
  * Promises R1 to R6 at every device, whoever calls. Stands on base, os and poison.
  */
+export type { DeviceEvent } from "./careful-read.ts";
 export {
   COMPLETE,
   type AccessMode,
@@ -15,3 +16,22 @@ export {
   type ReadResult,
 } from "./device.ts";
 export type { DirectAccess } from "./direct-access.ts";
+export { CLEAR_KINDS, type ImageSettings } from "./image-settings.ts";
+export { findMarkers, MARKER_SIZE } from "./marker.ts";
+export { MediaDevice, type MediaDeviceOptions } from "./media-device.ts";
+export type { Faults, Media } from "./media.ts";
+export {
+  adoptImage,
+  createImage,
+  openDevice,
+  type AdoptImageOptions,
+  type CreateImageOptions,
+  type OpenDeviceOptions,
+} from "./open-device.ts";
+export { scrub, type ScrubOptions, type ScrubResult } from "./scrub.ts";
+export {
+  createMemoryDevice,
+  SimulatedDevice,
+  type MemoryDeviceOptions,
+  type SimulatedDeviceOptions,
+} from "./simulated-device.ts";

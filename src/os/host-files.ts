@@ -40,6 +40,8 @@ export interface HostFile {
   truncate(size: number): void;
   /** Makes all earlier writes of this file durable, or throws EIO: then none since the last sync counts as durable. */
   sync(): void;
+  /** Drops what the page cache holds of a range, so that the next read asks the device. Absent where there is no cache to drop. */
+  dropCache?(offset: number, length: number): void;
   /** Closes, which drops the lock. Closing twice is allowed. */
   close(): void;
 }

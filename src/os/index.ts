@@ -1,8 +1,11 @@
 /**
- * os: the operating system: files and locks now, mappings, holes and aligned buffers. The only importer of koffi.
+ * os: the operating system: files and locks, mappings, holes and aligned buffers. The only importer of koffi.
  *
  * Promises: every failure is a `StorageError` with its file; opening never blocks; small reads answer at once.
  */
+export { alignedBuffer } from "./aligned-buffer.ts";
 export { hostError, isMediaFailure } from "./host-error.ts";
 export type { HostFile, HostFileInfo, HostFiles, OpenOptions } from "./host-files.ts";
+export { mapFile, WINDOW, type FileMapping } from "./mapping.ts";
 export { NodeFile, nodeFiles } from "./node-files.ts";
+export { dataRanges, fillHoles } from "./seek-hole.ts";

@@ -1,0 +1,200 @@
+/**
+ * heal-job: cuts writes into jobs. A job is a run of clear units that hold bad bytes under some write: what to keep of it, what to
+ * store, and which writes stand or fall with it. Jobs come one after the other, so that any number of them fits in memory.
+ */
+import { alignOut, endOf, RangeSet, type ByteRange } from "../base/index.ts";
+import type { PoisonView, StateRange } from "../poison/index.ts";
+import type { HealWrite } from "./device.ts";
+import { fillMarker } from "./marker.ts";
+
+/** A run of clear units, and the writes that touch bad bytes in it. */
+export interface HealJob {
+  readonly run: ByteRange;
+  /** Indexes into the writes, ascending by offset. */
+  readonly writes: readonly number[];
+}
+
+/** The writes of one call, sorted. */
+export class HealWrites {
+  /** Ascending by offset, with the index that the caller knows. */
+  readonly sorted: readonly {
+    readonly offset: number;
+    readonly data: Uint8Array;
+    readonly index: number;
+  }[];
+
+  /** @throws {RangeError} if two writes overlap */
+  constructor(writes: readonly HealWrite[]) {
+    const sorted = writes
+      .map((write, index) => ({ offset: write.offset, data: write.data, index }))
+      .filter((write) => write.data.length > 0)
+      .sort((one, other) => one.offset - other.offset);
+    for (const [at, write] of sorted.entries()) {
+      const before = sorted[at - 1];
+      if (before === undefined || before.offset + before.data.length <= write.offset) continue;
+      throw new RangeError(
+        `Cannot heal: want writes that do not overlap: got two that hold offset ${write.offset}`,
+      );
+    }
+    this.sorted = sorted;
+  }
+
+  /** Cuts jobs; the list may change between two of them. */
+  *jobs(
+    poison: PoisonView,
+    geometry: { readonly clearUnit: number; readonly size: number },
+  ): Generator<HealJob> {
+    let last: HealJob | undefined;
+    for (const [position, write] of this.sorted.entries()) {
+      const range = { offset: write.offset, length: write.data.length };
+      for (const bad of merge(poison.bad(range))) {
+        const units = alignOut(bad, geometry.clearUnit);
+        const run = {
+          offset: units.offset,
+          length: Math.min(endOf(units), geometry.size) - units.offset,
+        };
+        if (last !== undefined && run.offset < endOf(last.run)) {
+          last = join(last, run, position);
+        } else {
+          if (last !== undefined) yield last;
+          last = { run, writes: [position] };
+        }
+      }
+    }
+    if (last !== undefined) yield last;
+  }
+
+  /** The parts of a range that writes give data for, ascending, as views. */
+  data(
+    range: ByteRange,
+    writes: readonly number[],
+  ): { readonly offset: number; readonly data: Uint8Array }[] {
+    const pieces: { offset: number; data: Uint8Array }[] = [];
+    for (const position of this.#around(writes, range)) {
+      const write = this.sorted[position];
+      if (write === undefined) continue;
+      const from = Math.max(write.offset, range.offset);
+      const to = Math.min(write.offset + write.data.length, endOf(range));
+      if (from < to)
+        pieces.push({
+          offset: from,
+          data: write.data.subarray(from - write.offset, to - write.offset),
+        });
+    }
+    return pieces;
+  }
+
+  /** Positions of the writes of a job and of their neighbours that reach into its run without a bad byte of their own. */
+  #around(writes: readonly number[], range: ByteRange): number[] {
+    let first = writes[0] ?? 0;
+    let last = writes.at(-1) ?? 0;
+    const reaches = (position: number): boolean => {
+      const write = this.sorted[position];
+      return (
+        write !== undefined &&
+        write.offset < endOf(range) &&
+        write.offset + write.data.length > range.offset
+      );
+    };
+    while (reaches(first - 1)) first -= 1;
+    while (reaches(last + 1)) last += 1;
+    return Array.from({ length: last - first + 1 }, (_, index) => first + index);
+  }
+
+  /** Positions of all writes that give data inside a job's run. */
+  positions(job: HealJob): number[] {
+    return this.#around(job.writes, job.run);
+  }
+}
+
+function join(last: HealJob, run: ByteRange, position: number): HealJob {
+  const end = Math.max(endOf(last.run), endOf(run));
+  const writes = last.writes.at(-1) === position ? last.writes : [...last.writes, position];
+  return { run: { offset: last.run.offset, length: end - last.run.offset }, writes };
+}
+
+/** Bad ranges whatever their state, joined where they touch. */
+function* merge(ranges: Iterable<ByteRange>): Generator<ByteRange> {
+  let last: ByteRange | undefined;
+  for (const range of ranges) {
+    if (last !== undefined && endOf(last) === range.offset) {
+      last = { offset: last.offset, length: last.length + range.length };
+    } else {
+      if (last !== undefined) yield last;
+      last = range;
+    }
+  }
+  if (last !== undefined) yield last;
+}
+
+/** What of a run no range covers. */
+export function uncovered(
+  ranges: readonly StateRange[],
+  pieces: readonly { readonly offset: number; readonly data: Uint8Array }[],
+): ByteRange[] {
+  const set = RangeSet.from(ranges);
+  for (const { offset, data } of pieces) set.delete(offset, data.length);
+  return [...set];
+}
+
+/**
+ * The content of a run as writes to the medium: whole units as the caller's own bytes, and units that are only partly given
+ * composed of data, kept neighbours and, where bytes are lost, the marker. A disk takes nothing less than a unit.
+ */
+export function* compose(
+  run: ByteRange,
+  unit: number,
+  pieces: { readonly data: readonly Piece[]; readonly keep: readonly Piece[] },
+): Generator<Piece> {
+  let at = run.offset;
+  let index = 0;
+  while (at < endOf(run)) {
+    while (pieces.data[index] !== undefined && endOfPiece(pieces.data[index] as Piece) <= at)
+      index += 1;
+    const piece = pieces.data[index];
+    const unitEnd = Math.min(at + unit - (at % unit), endOf(run));
+    const whole = piece === undefined ? at : wholeUnitsEnd(piece, { at, unit, end: endOf(run) });
+    if (piece !== undefined && whole > at) {
+      yield { offset: at, data: piece.data.subarray(at - piece.offset, whole - piece.offset) };
+      at = whole;
+    } else {
+      yield composeUnit({ offset: at, length: unitEnd - at }, pieces);
+      at = unitEnd;
+    }
+  }
+}
+
+/** Bytes at a place. */
+export interface Piece {
+  readonly offset: number;
+  readonly data: Uint8Array;
+}
+
+function endOfPiece(piece: Piece): number {
+  return piece.offset + piece.data.length;
+}
+
+/** Up to where a piece covers whole units from `at` on; `at` itself where it does not cover the first. */
+function wholeUnitsEnd(
+  piece: Piece,
+  { at, unit, end }: { at: number; unit: number; end: number },
+): number {
+  if (piece.offset > at) return at;
+  if (endOfPiece(piece) >= end) return end;
+  return Math.max(at, endOfPiece(piece) - (endOfPiece(piece) % unit));
+}
+
+function composeUnit(
+  range: ByteRange,
+  pieces: { readonly data: readonly Piece[]; readonly keep: readonly Piece[] },
+): Piece {
+  const bytes = new Uint8Array(range.length);
+  fillMarker(bytes, range.offset);
+  for (const piece of [...pieces.keep, ...pieces.data]) {
+    const from = Math.max(piece.offset, range.offset);
+    const to = Math.min(endOfPiece(piece), endOf(range));
+    if (from < to)
+      bytes.set(piece.data.subarray(from - piece.offset, to - piece.offset), from - range.offset);
+  }
+  return { offset: range.offset, data: bytes };
+}

@@ -1,0 +1,42 @@
+/**
+ * Media: raw bytes as hardware has them: reads fail where they are bad, writes store, a clear ends poison or is refused.
+ *
+ * Media keep no list and no promise beyond "what was flushed stays": the rules (R1 to R6) are managed-device.ts's, once,
+ * over every medium. Ranges that a read reports are whole poison units, so they may reach past the request.
+ */
+import type { ByteRange, MaybePromise } from "../base/index.ts";
+import type { Capabilities } from "./device.ts";
+
+/** The ranges that a read could not get: ascending, apart, whole poison units. Their bytes of `into` stay as they were. */
+export type Faults = readonly ByteRange[];
+
+/** No faults: one object, so that reading allocates nothing. */
+export const NO_FAULTS: Faults = Object.freeze([]);
+
+/** Where bytes are. Callers keep inside `size`. */
+export interface Media {
+  readonly name: string;
+  readonly size: number;
+  readonly capabilities: Capabilities;
+
+  /** One attempt to fill `into`. @throws {StorageError} if the medium itself fails */
+  read(into: Uint8Array, offset: number): MaybePromise<Faults>;
+  /** The same, on this thread and without simulated delay. */
+  readSync(into: Uint8Array, offset: number): Faults;
+  /** The same, past caches, to prove a write. */
+  readBack(into: Uint8Array, offset: number): Faults;
+  /** Stores bytes; not durable before `flush`. @throws {MediaError} if the medium refuses these bytes, {StorageError} if it fails */
+  write(from: Uint8Array, offset: number): void;
+  /**
+   * Ends poison in a range of whole clear units; what the bytes hold then is undefined.
+   *
+   * @returns bytes cleared, from the start of the range; 0 where it is refused
+   */
+  clear(range: ByteRange): number;
+  /** Makes every earlier write durable. @throws {StorageError} */
+  flush(): void;
+  /** The mapped bytes of a range, up to the end of their window; `undefined` where the medium is not memory. */
+  view?(range: ByteRange): Uint8Array;
+  /** Closing twice is allowed. */
+  close(): void;
+}

@@ -1,0 +1,214 @@
+/**
+ * open-device: the device of an image: with a sidecar a simulated one, without one a plain file.
+ *
+ * The sidecar wins over a list that is given: that one is taken only for bytes that the sidecar calls unread, so it never brings
+ * back what was healed since. A plain image gets a sidecar when a list is given to a session that writes, or when the first change of
+ * the list must be remembered.
+ */
+import { StorageError, type Clock } from "../base/index.ts";
+import { mapFile, nodeFiles, type HostFile, type HostFiles } from "../os/index.ts";
+import {
+  createPoisonStore,
+  openPoisonStore,
+  sidecarPath,
+  type PoisonStore,
+  type StateRange,
+} from "../poison/index.ts";
+import type { Capabilities } from "./device.ts";
+import { FileMedia } from "./file-media.ts";
+import { capabilitiesOf, checkSettings, settingsOf, type ImageSettings } from "./image-settings.ts";
+import { MediaDevice } from "./media-device.ts";
+import { SimulatedDevice } from "./simulated-device.ts";
+
+/** How an image is opened. */
+export interface OpenDeviceOptions {
+  /** "write" takes the image's lock alone. @default "read" */
+  readonly access?: "read" | "write";
+  /** What a list that came with the image says, of a sidecar's unread bytes. @default nothing */
+  readonly poison?: Iterable<StateRange>;
+  /** @default the machine's */
+  readonly files?: HostFiles;
+  /** Clock of slow zones. @default the machine's */
+  readonly clock?: Clock;
+  /** Whether to map the image for direct access, where that can be done. @default false */
+  readonly map?: boolean;
+}
+
+/** What an image that is there is made a simulated one with. */
+export interface AdoptImageOptions extends Partial<ImageSettings> {
+  /** @default the machine's */
+  readonly files?: HostFiles;
+  /** @default the machine's */
+  readonly clock?: Clock;
+}
+
+/** What a new image is made with. */
+export interface CreateImageOptions extends AdoptImageOptions {
+  /** Bytes; a multiple of the clear unit. */
+  readonly size: number;
+}
+
+/**
+ * Opens an image.
+ *
+ * @throws {StorageError} what is missing, locked, damaged, or of another image; what keeps an open intent from being settled
+ */
+export function openDevice(path: string, options: OpenDeviceOptions = {}): MediaDevice {
+  const { access = "read", files = nodeFiles } = options;
+  const file = files.open(path, { access, lock: access === "write" ? "exclusive" : "shared" });
+  let store: PoisonStore | undefined;
+  try {
+    const sidecar = sidecarPath(path);
+    const size = file.size();
+    if (files.info(sidecar) !== undefined)
+      store = openPoisonStore(files, { path: sidecar, size, access });
+    const opened = { file, files, size, store, options };
+    const device = isSimulated(store) ? openSimulated(opened) : openPlain(opened);
+    takeList(device, options.poison ?? [], access);
+    return device;
+  } catch (error) {
+    store?.close();
+    file.close();
+    throw error;
+  }
+}
+
+interface Opened {
+  readonly file: HostFile;
+  readonly files: HostFiles;
+  readonly size: number;
+  readonly store: PoisonStore | undefined;
+  readonly options: OpenDeviceOptions;
+}
+
+function isSimulated(store: PoisonStore | undefined): boolean {
+  return store?.settings["kind"] === "simulated";
+}
+
+/** A plain file: any write heals, and the smallest unit is a byte, because the list is all that is known of it. */
+function plainCapabilities(readOnly: boolean): Capabilities {
+  return {
+    poisonUnit: 1,
+    clearUnit: 1,
+    pageSize: 4096,
+    clear: "overwrite",
+    listsErrors: false,
+    failedRead: "costly",
+    mediated: false,
+    readOnly,
+  };
+}
+
+function openPlain({ file, files, size, store, options }: Opened): MediaDevice {
+  const readOnly = options.access !== "write";
+  const mapping = options.map === true ? mapFile(file, { writable: !readOnly }) : undefined;
+  const media = new FileMedia(file, { size, capabilities: plainCapabilities(readOnly), mapping });
+  const path = sidecarPath(file.path);
+  const settings = { kind: "plain" };
+  return new MediaDevice(media, {
+    store,
+    createStore: () => createPoisonStore(files, { path, size, settings }),
+  });
+}
+
+function openSimulated({ file, size, store, options }: Opened): SimulatedDevice {
+  if (store === undefined)
+    throw new StorageError("EBADMSG", `Cannot open ${file.path}: it has no list`);
+  const readOnly = options.access !== "write";
+  const settings = settingsOf(store, file.path);
+  const mapping = options.map === true ? mapFile(file, { writable: !readOnly }) : undefined;
+  const media = new FileMedia(file, {
+    size,
+    capabilities: capabilitiesOf(settings, readOnly),
+    mapping,
+  });
+  const { clock } = options;
+  return new SimulatedDevice(media, {
+    store,
+    slowMs: settings.slowMs,
+    ...(clock === undefined ? {} : { clock }),
+  });
+}
+
+function takeList(device: MediaDevice, list: Iterable<StateRange>, access: "read" | "write"): void {
+  const changes = [...list].flatMap((range) =>
+    [...device.poison.states(range)]
+      .filter((part) => part.state === "unread" && range.state !== "unread")
+      .map((part) => ({ offset: part.offset, length: part.length, state: range.state })),
+  );
+  device.takeList(changes, { remember: access === "write" && changes.length > 0 });
+}
+
+/**
+ * Makes an image of zeros that fails as the settings say, with its sidecar, and opens it for writing. Every byte is clean: nothing was there
+ * to lose.
+ *
+ * @throws {StorageError} EEXIST if the image or its sidecar is there already; ENOSPC
+ * @throws {RangeError} if a unit is not a power of two, or they do not fit each other
+ */
+export function createImage(path: string, options: CreateImageOptions): SimulatedDevice {
+  const { size, files = nodeFiles } = options;
+  const settings = checkSettings(options, size);
+  if (files.info(sidecarPath(path)) !== undefined) throw sidecarThere(path);
+  const file = files.open(path, { access: "create", lock: "exclusive" });
+  try {
+    file.truncate(size);
+    file.sync();
+    const device = simulate(file, settings, options);
+    device.recordRead({ offset: 0, length: size });
+    device.flush();
+    return device;
+  } catch (error) {
+    file.close();
+    files.remove(path);
+    throw error;
+  }
+}
+
+/**
+ * Gives an image that has none a sidecar, so that it fails as the settings say from now on, and opens it for writing. No byte of it
+ * changes; every byte is unread.
+ *
+ * @throws {StorageError} ENOENT, EBUSY; EEXIST if it has a sidecar already
+ * @throws {RangeError} if units do not fit each other or the image
+ */
+export function adoptImage(path: string, options: AdoptImageOptions = {}): SimulatedDevice {
+  const { files = nodeFiles } = options;
+  if (files.info(sidecarPath(path)) !== undefined) throw sidecarThere(path);
+  const file = files.open(path, { access: "write", lock: "exclusive" });
+  try {
+    return simulate(file, checkSettings(options, file.size()), options);
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+}
+
+function sidecarThere(path: string): StorageError {
+  const sidecar = sidecarPath(path);
+  return new StorageError("EEXIST", `Cannot create ${sidecar}: it is there already`, {
+    syscall: "open",
+    path: sidecar,
+  });
+}
+
+function simulate(
+  file: HostFile,
+  settings: ImageSettings,
+  options: AdoptImageOptions,
+): SimulatedDevice {
+  const { files = nodeFiles, clock } = options;
+  const size = file.size();
+  const path = sidecarPath(file.path);
+  const store = createPoisonStore(files, {
+    path,
+    size,
+    settings: { kind: "simulated", ...settings },
+  });
+  const media = new FileMedia(file, { size, capabilities: capabilitiesOf(settings, false) });
+  return new SimulatedDevice(media, {
+    store,
+    slowMs: settings.slowMs,
+    ...(clock === undefined ? {} : { clock }),
+  });
+}

@@ -1,0 +1,346 @@
+/**
+ * recovery-write: data over poison, in place, as one step.
+ *
+ * What can go wrong. A clear ends poison in whole clear units and leaves nothing in them: between clear and write the range
+ * is empty, its clean neighbours with it, and the medium reports no error any more. A crash there would present garbage as
+ * data. A clear may be refused, stop half-way, or answer well and do nothing. A write may find the disk full; a flush may fail.
+ *
+ * What is done, for a batch of jobs (runs of clear units, heal-job.ts):
+ *
+ *     read what is clean in the runs           it is kept: also where the caller gave data, so a failure takes nothing from anybody
+ *     begin the intent            (durable)    from here on the bad bytes count as lost, whatever the medium says
+ *     clear each run                           refused or half: the job failed
+ *     write data, kept neighbours, marker
+ *     flush                       (durable)
+ *     read back past caches, compare           not the same: the clear only pretended; the job failed
+ *     put kept bytes of failed jobs back, flush
+ *     end the intent              (durable)    healed bytes are clean, cleared ones without data are lost, all others what they were
+ *
+ * Every line holds at a crash behind it: before "begin" nothing has changed; after it, until "end", opening puts the kept bytes
+ * back and the rest is lost (unsettled.ts); after "end" the data is durable. So the range holds the new data or is bad (R3),
+ * neighbours are what they were (R2, R3), a range leaves the list only behind durable data (R4), and what could not be
+ * cleared stays listed (R5). Bad neighbours in a run become lost where all access goes through us; elsewhere the write
+ * fails before anything changes, because another program would read what the clear leaves there.
+ */
+import { endOf, MediaError, RangeSet, type ByteRange } from "../base/index.ts";
+import type { Intent, StateRange } from "../poison/index.ts";
+import { confirmFaults, type CarefulContext } from "./careful-read.ts";
+import type { HealWrite } from "./device.ts";
+import { compose, HealWrites, uncovered, type HealJob, type Piece } from "./heal-job.ts";
+import type { StateChanges } from "./ledger.ts";
+import { fillMarker } from "./marker.ts";
+import { restore, type Unsettled } from "./unsettled.ts";
+
+/** What a recovery write works on. */
+export interface HealContext extends CarefulContext {
+  readonly unsettled: Unsettled;
+}
+
+/** Jobs and bytes of one batch at most: one intent, and memory for what it keeps. */
+const MAX_JOBS = 4096;
+const MAX_BYTES = 16 * 1024 * 1024;
+/** Bytes read back, or marked, at once. */
+const CHUNK = 1024 * 1024;
+
+/** A job with all that its execution needs. */
+interface Prepared extends HealJob {
+  readonly data: readonly Piece[];
+  readonly keep: readonly Piece[];
+  /** What was bad in the run, with its states. */
+  readonly bad: readonly StateRange[];
+  /** Bad bytes that nobody gave data for. */
+  readonly bystanders: readonly ByteRange[];
+  /** Bytes that the medium cleared, from the start of the run. */
+  cleared: number;
+  touched: boolean;
+  failure: string | undefined;
+}
+
+/**
+ * Heals writes, batch by batch, then stores what of them lies outside all runs, and flushes.
+ *
+ * @returns for each write `undefined`, or why it failed; what failed is still bad (R5)
+ * @throws {RangeError} if writes overlap
+ */
+export function healAll(context: HealContext, writes: readonly HealWrite[]): (Error | undefined)[] {
+  const { media } = context;
+  const sorted = new HealWrites(writes);
+  const failures: (Error | undefined)[] = writes.map(() => undefined);
+  const healed = new RangeSet();
+  let batch: Prepared[] = [];
+  let bytes = 0;
+  const run = (): void => {
+    runBatch(context, batch);
+    for (const job of batch) noteResult({ context, sorted, failures, healed }, job);
+    batch = [];
+    bytes = 0;
+  };
+  const geometry = { clearUnit: media.capabilities.clearUnit, size: media.size };
+  for (const job of sorted.jobs(context.ledger.view, geometry)) {
+    const prepared = prepare(context, sorted, job);
+    batch.push(prepared);
+    bytes += 1024 + prepared.keep.reduce((sum, piece) => sum + 2 * piece.data.length, 0);
+    if (batch.length >= MAX_JOBS || bytes >= MAX_BYTES) run();
+  }
+  if (batch.length > 0) run();
+  writeRest(context, { sorted, failures, healed });
+  return failures;
+}
+
+interface Progress {
+  readonly sorted: HealWrites;
+  readonly failures: (Error | undefined)[];
+  readonly healed: RangeSet;
+}
+
+function noteResult(
+  { context, sorted, failures, healed }: Progress & { readonly context: HealContext },
+  job: Prepared,
+): void {
+  for (const position of sorted.positions(job)) {
+    const write = sorted.sorted[position];
+    if (write === undefined || job.failure === undefined) continue;
+    const range = { offset: write.offset, length: write.data.length };
+    failures[write.index] ??= healError(context, range, job.failure);
+  }
+  if (job.failure !== undefined) return;
+  for (const piece of job.data) {
+    healed.add(piece.offset, piece.data.length);
+    context.emit({ offset: piece.offset, length: piece.data.length, kind: "healed" });
+  }
+}
+
+function healError(context: HealContext, range: ByteRange, why: string): MediaError {
+  const ranges = [...context.ledger.view.bad(range)];
+  const { name } = context.media;
+  return new MediaError(
+    `Cannot heal ${name} at offset ${ranges[0]?.offset ?? range.offset}: ${why}`,
+    {
+      device: name,
+      ranges,
+      syscall: "recovery write",
+      path: name,
+    },
+  );
+}
+
+/** Stores what of the good writes lies outside all runs: clean bytes, which need no intent. */
+function writeRest(context: HealContext, { sorted, failures, healed }: Progress): void {
+  let wrote = false;
+  for (const write of sorted.sorted) {
+    if (failures[write.index] !== undefined) continue;
+    for (const gap of [...healed.gaps(write.offset, write.data.length)]) {
+      const start = gap.offset - write.offset;
+      try {
+        context.media.write(write.data.subarray(start, start + gap.length), gap.offset);
+        wrote = true;
+      } catch (error) {
+        if (!(error instanceof MediaError)) throw error;
+        failures[write.index] = error;
+      }
+    }
+  }
+  if (wrote) context.media.flush();
+}
+
+/** Reads what a run holds that is clean, and decides what cannot be done before anything changes. */
+function prepare(context: HealContext, sorted: HealWrites, job: HealJob): Prepared {
+  const { media, ledger } = context;
+  const keep: Piece[] = [];
+  for (const part of [...ledger.view.states(job.run)]) {
+    if (part.state === "poisoned" || part.state === "lost") continue;
+    keep.push(...readKept(context, part));
+  }
+  const bad = [...ledger.view.states(job.run)].filter(
+    (part) => part.state === "poisoned" || part.state === "lost",
+  );
+  const data = sorted.data(job.run, job.writes);
+  const bystanders = uncovered(bad, data);
+  let failure: string | undefined;
+  if (media.capabilities.clear === "none") failure = "the device cannot clear";
+  else if (bystanders.length > 0 && !media.capabilities.mediated) {
+    failure = `its clear unit of ${media.capabilities.clearUnit} bytes holds other bad bytes, at offset ${bystanders[0]?.offset}`;
+  }
+  return { ...job, data, keep, bad, bystanders, cleared: 0, touched: false, failure };
+}
+
+/** The readable pieces of a range that the list does not name; what is found bad joins the list. */
+function readKept(context: HealContext, range: ByteRange): Piece[] {
+  const data = new Uint8Array(range.length);
+  const faults = context.media.readSync(data, range.offset);
+  const request = { into: data, offset: range.offset, mode: "recovery" as const };
+  const missing = faults.length === 0 ? [] : confirmFaults(context, faults, request);
+  return [...RangeSet.from(missing).gaps(range.offset, range.length)].map((gap) => ({
+    offset: gap.offset,
+    data: data.subarray(gap.offset - range.offset, endOf(gap) - range.offset),
+  }));
+}
+
+function runBatch(context: HealContext, batch: readonly Prepared[]): void {
+  const jobs = batch.filter((job) => job.failure === undefined);
+  if (jobs.length === 0) return;
+  const intent: Intent = {
+    lost: jobs.flatMap((job) => job.bad.map(({ offset, length }) => ({ offset, length }))),
+    keep: jobs.flatMap((job) => job.keep),
+  };
+  const id = context.ledger.beginIntent(intent);
+  let done: StateChanges | undefined;
+  try {
+    execute(context, jobs);
+    const gone = putBack(context, jobs);
+    const changes = [...jobs.flatMap(changesOf), ...gone];
+    done = changes;
+    context.ledger.endIntent(id, changes);
+  } catch (error) {
+    // The world failed in between: the next change, or the next opening, settles it.
+    context.unsettled.add({ id, intent, done });
+    throw error;
+  }
+}
+
+function execute({ media }: HealContext, jobs: readonly Prepared[]): void {
+  const { clear, clearUnit } = media.capabilities;
+  for (const job of jobs) {
+    if (clear !== "overwrite") {
+      job.cleared = media.clear(job.run);
+      job.touched = job.cleared > 0;
+      if (job.cleared < job.run.length) job.failure = clearFailure(job);
+    }
+    if (job.failure === undefined) store(media, job, compose(job.run, clearUnit, job));
+  }
+  media.flush();
+  for (const job of jobs) {
+    if (job.failure === undefined && !isStored(media, compose(job.run, clearUnit, job))) {
+      job.failure = "the device answered well, but the bytes read back are not the ones written";
+    }
+  }
+}
+
+function clearFailure(job: Prepared): string {
+  if (job.cleared <= 0) return "the device refuses to clear";
+  return `the device cleared ${job.cleared} bytes of ${job.run.length}`;
+}
+
+function store(media: HealContext["media"], job: Prepared, pieces: Iterable<Piece>): void {
+  job.touched = true;
+  try {
+    for (const piece of pieces) media.write(piece.data, piece.offset);
+  } catch (error) {
+    if (!(error instanceof MediaError)) throw error;
+    job.failure = error.message;
+  }
+}
+
+function isStored(media: HealContext["media"], pieces: Iterable<Piece>): boolean {
+  const buffer = new Uint8Array(CHUNK);
+  for (const piece of pieces) {
+    for (let at = 0; at < piece.data.length; at += CHUNK) {
+      const wanted = piece.data.subarray(at, at + CHUNK);
+      const found = buffer.subarray(0, wanted.length);
+      if (
+        media.readBack(found, piece.offset + at).length > 0 ||
+        Buffer.compare(found, wanted) !== 0
+      )
+        return false;
+    }
+  }
+  return true;
+}
+
+/** Puts the kept bytes of failed jobs back. @returns those that the medium no longer takes */
+function putBack(context: HealContext, jobs: readonly Prepared[]): StateChanges {
+  const failed = jobs.filter((job) => job.failure !== undefined && job.touched);
+  if (failed.length === 0) return [];
+  const gone = restore(context.media, {
+    lost: failed.flatMap((job) => job.bad),
+    keep: failed.flatMap((job) => job.keep),
+  });
+  return gone.map((range) => ({ ...range, state: "lost" }));
+}
+
+/** The states that the end of a job leaves. */
+function changesOf(job: Prepared): StateChanges {
+  if (job.failure === undefined) {
+    const healed = job.data.map(({ offset, data }) => ({
+      offset,
+      length: data.length,
+      state: "clean" as const,
+    }));
+    return [...healed, ...job.bystanders.map((range) => ({ ...range, state: "lost" as const }))];
+  }
+  const clearedEnd = job.run.offset + job.cleared;
+  const isFullClear = job.cleared >= job.run.length;
+  return job.bad.flatMap((part) => {
+    const cut = isFullClear
+      ? part.offset
+      : Math.min(Math.max(part.offset, clearedEnd), endOf(part));
+    return [
+      { offset: part.offset, length: cut - part.offset, state: "lost" as const },
+      { offset: cut, length: endOf(part) - cut, state: part.state },
+    ].filter((change) => change.length > 0);
+  });
+}
+
+/**
+ * Ends poison without data, on request: the range is lost in the list before the medium is asked, and stays lost.
+ *
+ * @throws {MediaError} if the medium refuses, stops half-way or pretends; what it did not clear is what it was
+ */
+export function clearWithoutData(context: HealContext, range: ByteRange): void {
+  const { media, ledger } = context;
+  if (media.capabilities.clear === "none")
+    throw healError(context, range, "the device cannot clear");
+  const before = [...ledger.view.states(range)];
+  const intent: Intent = { lost: [range], keep: [] };
+  const id = ledger.beginIntent(intent);
+  let cleared = 0;
+  try {
+    cleared = media.capabilities.clear === "overwrite" ? range.length : media.clear(range);
+    const marked = writeMarker(media, { offset: range.offset, length: cleared });
+    const lost = { offset: range.offset, length: marked, state: "lost" as const };
+    ledger.endIntent(
+      id,
+      [...before, lost].filter((change) => change.length > 0),
+    );
+    cleared = marked;
+  } catch (error) {
+    context.unsettled.add({ id, intent, done: undefined });
+    throw error;
+  }
+  if (cleared < range.length) {
+    const rest = { offset: range.offset + cleared, length: range.length - cleared };
+    throw healError(
+      context,
+      rest,
+      cleared === 0
+        ? "the device refuses to clear"
+        : `the device cleared ${cleared} bytes of ${range.length}`,
+    );
+  }
+}
+
+/** Writes the marker, and looks whether the medium has it. @returns bytes from the start that it has */
+function writeMarker(media: HealContext["media"], range: ByteRange): number {
+  const step = Math.max(
+    CHUNK - (CHUNK % media.capabilities.clearUnit),
+    media.capabilities.clearUnit,
+  );
+  const bytes = new Uint8Array(Math.min(step, range.length));
+  let end = range.offset;
+  try {
+    for (; end < endOf(range); end = Math.min(end + step, endOf(range))) {
+      const piece = bytes.subarray(0, Math.min(step, endOf(range) - end));
+      fillMarker(piece, end);
+      media.write(piece, end);
+    }
+  } catch (error) {
+    if (!(error instanceof MediaError)) throw error;
+  }
+  media.flush();
+  for (let at = range.offset; at < end; at += step) {
+    const piece = bytes.subarray(0, Math.min(step, end - at));
+    const faults = media.readBack(piece, at);
+    if (faults[0] !== undefined) return Math.max(0, faults[0].offset - range.offset);
+  }
+  return end - range.offset;
+}

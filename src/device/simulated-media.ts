@@ -1,0 +1,241 @@
+/**
+ * SimulatedMedia: faults over another medium, as real media have them.
+ *
+ * - "poison": reads of these units fail. Whether anybody knows is the list's business, above.
+ * - "transient": the next read that touches the range fails, the one after works.
+ * - "refuses": a clear that touches the range is refused; on a disk ("overwrite") a write is.
+ * - "partial": a clear stops in the middle of the range.
+ * - "slow": a read takes `slowMs` longer.
+ *
+ * Faults change in memory at once. That one ended is told to `onFault` only after the flush that made the bytes under it
+ * durable: told earlier, a crash could keep the news and lose the bytes, and what was poison would read as data (R1).
+ */
+import {
+  alignIn,
+  alignOut,
+  endOf,
+  MediaError,
+  RangeSet,
+  roundDown,
+  systemClock,
+  type ByteRange,
+  type Clock,
+  type MaybePromise,
+} from "../base/index.ts";
+import type { FaultChange, FaultKind } from "../poison/index.ts";
+import type { Capabilities } from "./device.ts";
+import type { Faults, Media } from "./media.ts";
+
+/** How the simulation behaves. */
+export interface SimulatedMediaOptions {
+  readonly capabilities: Capabilities;
+  /** Faults from the beginning. @default none */
+  readonly faults?: Iterable<FaultChange>;
+  /** Hears of every fault that ended, once its bytes are durable. */
+  readonly onFault?: (change: FaultChange) => void;
+  /** Milliseconds that a read of a slow zone takes longer. @default 50 */
+  readonly slowMs?: number;
+  /** @default the machine's */
+  readonly clock?: Clock;
+}
+
+const KINDS: readonly FaultKind[] = ["poison", "transient", "refuses", "partial", "slow"];
+
+/** A medium with faults. Closes the one below. */
+export class SimulatedMedia implements Media {
+  readonly name: string;
+  readonly size: number;
+  readonly capabilities: Capabilities;
+  readonly view?: (range: ByteRange) => Uint8Array;
+  readonly #inner: Media;
+  readonly #faults: Readonly<Record<FaultKind, RangeSet>>;
+  /** Faults that ended, and whose end is not told yet. */
+  readonly #ended: Readonly<Record<"poison" | "transient", RangeSet>>;
+  readonly #onFault: (change: FaultChange) => void;
+  readonly #slowMs: number;
+  readonly #clock: Clock;
+
+  constructor(inner: Media, options: SimulatedMediaOptions) {
+    this.#inner = inner;
+    this.name = inner.name;
+    this.size = inner.size;
+    this.capabilities = options.capabilities;
+    this.#onFault = options.onFault ?? (() => undefined);
+    this.#slowMs = options.slowMs ?? 50;
+    this.#clock = options.clock ?? systemClock;
+    this.#faults = {
+      poison: new RangeSet(),
+      transient: new RangeSet(),
+      refuses: new RangeSet(),
+      partial: new RangeSet(),
+      slow: new RangeSet(),
+    };
+    this.#ended = { poison: new RangeSet(), transient: new RangeSet() };
+    for (const change of options.faults ?? []) this.setFault(change);
+    const view = inner.view?.bind(inner);
+    if (view !== undefined) this.view = view;
+  }
+
+  /** Turns a fault on or off, now. Poison is rounded out to whole poison units. */
+  setFault(change: FaultChange): void {
+    const { offset, length } = change.kind === "poison" ? this.#units(change) : change;
+    const set = this.#faults[change.kind];
+    if (change.on) set.add(offset, length);
+    else set.delete(offset, length);
+    if (change.kind === "poison" || change.kind === "transient")
+      this.#ended[change.kind].delete(offset, length);
+  }
+
+  /** All faults that are on. */
+  *faults(): Generator<FaultChange> {
+    for (const kind of KINDS)
+      for (const range of this.#faults[kind]) yield { ...range, kind, on: true };
+  }
+
+  read(into: Uint8Array, offset: number): MaybePromise<Faults> {
+    if (!this.#faults.slow.intersects(offset, into.length)) return this.#read(into, offset);
+    return this.#clock.sleep(this.#slowMs).then(() => this.readSync(into, offset));
+  }
+
+  #read(into: Uint8Array, offset: number): MaybePromise<Faults> {
+    if (this.#isWhole(offset, into.length)) return this.#inner.read(into, offset);
+    return this.readSync(into, offset);
+  }
+
+  #isWhole(offset: number, length: number): boolean {
+    return (
+      !this.#faults.poison.intersects(offset, length) &&
+      !this.#faults.transient.intersects(offset, length)
+    );
+  }
+
+  readSync(into: Uint8Array, offset: number): Faults {
+    return this.#readAround(into, offset, (piece, at) => this.#inner.readSync(piece, at));
+  }
+
+  readBack(into: Uint8Array, offset: number): Faults {
+    return this.#readAround(into, offset, (piece, at) => this.#inner.readBack(piece, at));
+  }
+
+  #readAround(
+    into: Uint8Array,
+    offset: number,
+    read: (piece: Uint8Array, at: number) => Faults,
+  ): Faults {
+    if (this.#isWhole(offset, into.length)) return read(into, offset);
+    const faults = RangeSet.from(this.#hit({ offset, length: into.length }));
+    for (const gap of [...faults.gaps(offset, into.length)]) {
+      const start = gap.offset - offset;
+      for (const fault of read(into.subarray(start, start + gap.length), gap.offset))
+        faults.add(fault.offset, fault.length);
+    }
+    return [...faults];
+  }
+
+  /** The failing units that a read touches; transient ones work from now on. */
+  #hit(range: ByteRange): ByteRange[] {
+    const units = this.#units(range);
+    const hit = [...this.#faults.poison.within(units.offset, units.length)];
+    for (const part of [...this.#faults.transient.within(range.offset, range.length)]) {
+      hit.push(this.#units(part));
+      this.#faults.transient.delete(part.offset, part.length);
+      this.#ended.transient.add(part.offset, part.length);
+    }
+    return hit;
+  }
+
+  /** Stores bytes whatever the faults are: how an injection destroys data. */
+  destroy(from: Uint8Array, offset: number): void {
+    this.#inner.write(from, offset);
+  }
+
+  write(from: Uint8Array, offset: number): void {
+    const { poison, refuses, partial } = this.#faults;
+    if (
+      this.capabilities.clear === "overwrite" &&
+      poison.intersects(...pair(this.#clearUnits({ offset, length: from.length })))
+    ) {
+      this.#overwrite({ offset, length: from.length }, refuses, partial);
+    }
+    this.#inner.write(from, offset);
+  }
+
+  /** A disk: a write of whole units heals them; one of a part must read the rest first, and fails. */
+  #overwrite(range: ByteRange, refuses: RangeSet, partial: RangeSet): void {
+    const whole = alignIn(range, this.capabilities.clearUnit);
+    const outer = this.#clearUnits(range);
+    const reach = {
+      offset: whole.offset,
+      length: endOf(range) === this.size ? this.size - whole.offset : whole.length,
+    };
+    const bad = [...this.#faults.poison.within(outer.offset, outer.length)];
+    const inside = (part: ByteRange): boolean =>
+      reach.length > 0 && part.offset >= reach.offset && endOf(part) <= endOf(reach);
+    if (refuses.intersects(range.offset, range.length) || !bad.every(inside)) {
+      throw new MediaError(
+        `Cannot write ${this.name}: the medium failed at offset ${bad[0]?.offset ?? range.offset}`,
+        {
+          device: this.name,
+          ranges: bad.map((part) => ({ ...part, state: "poisoned" })),
+          syscall: "write",
+        },
+      );
+    }
+    for (const part of bad) this.#end("poison", this.#cleared(part, partial));
+  }
+
+  clear(range: ByteRange): number {
+    const { clear } = this.capabilities;
+    if (clear === "none" || this.#faults.refuses.intersects(range.offset, range.length)) return 0;
+    if (clear === "pretends") return range.length;
+    const cleared = this.#cleared(range, this.#faults.partial);
+    this.#end("poison", cleared);
+    return cleared.length;
+  }
+
+  /** What of a range is cleared: up to the middle of the first zone where clears stop. */
+  #cleared(range: ByteRange, partial: RangeSet): ByteRange {
+    const stop = partial.first(range.offset, range.length);
+    if (stop === undefined) return range;
+    const middle = roundDown(
+      stop.offset + Math.floor(stop.length / 2),
+      this.capabilities.poisonUnit,
+    );
+    return { offset: range.offset, length: Math.max(0, middle - range.offset) };
+  }
+
+  #end(kind: "poison" | "transient", range: ByteRange): void {
+    for (const part of [...this.#faults[kind].within(range.offset, range.length)]) {
+      this.#ended[kind].add(part.offset, part.length);
+      this.#faults[kind].delete(part.offset, part.length);
+    }
+  }
+
+  flush(): void {
+    this.#inner.flush();
+    for (const kind of ["poison", "transient"] as const) {
+      for (const range of this.#ended[kind]) this.#onFault({ ...range, kind, on: false });
+      this.#ended[kind].clear();
+    }
+  }
+
+  close(): void {
+    this.#inner.close();
+  }
+
+  #units(range: ByteRange): ByteRange {
+    return this.#clamp(alignOut(range, this.capabilities.poisonUnit));
+  }
+
+  #clearUnits(range: ByteRange): ByteRange {
+    return this.#clamp(alignOut(range, this.capabilities.clearUnit));
+  }
+
+  #clamp(range: ByteRange): ByteRange {
+    return { offset: range.offset, length: Math.min(endOf(range), this.size) - range.offset };
+  }
+}
+
+function pair(range: ByteRange): [number, number] {
+  return [range.offset, range.length];
+}

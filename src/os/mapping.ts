@@ -1,0 +1,99 @@
+/**
+ * mapping: a file mapped into memory, in windows.
+ *
+ * What can go wrong, all of it measured, and what is done:
+ * - A load past the end of the file, or a store into a hole on a full disk, is SIGBUS and ends the process: only whole files on healthy
+ *   storage that we hold locked are mapped, never past their end, and holes are filled by `fillHoles` before a first store.
+ * - A view kept after munmap reads whatever is mapped there next: a window is unmapped only once its ArrayBuffer is collected.
+ * - A view over 4 GiB aborts, and every new one costs milliseconds of collection: windows of 1 GiB, each made once.
+ * - The tail of the last page reads as zeros: views end where the file ends.
+ */
+import { assert, checkRange, StorageError, type ByteRange } from "../base/index.ts";
+import type { HostFile } from "./host-files.ts";
+import { native, type Native } from "./native.ts";
+import { NodeFile } from "./node-files.ts";
+
+/** Bytes of a window. */
+export const WINDOW: number = 1024 ** 3;
+
+/** A mapped file. */
+export interface FileMapping {
+  /** Bytes. */
+  readonly size: number;
+  /** The bytes of a range, at most up to the end of its window. @throws {StorageError} if the system cannot map it */
+  view(range: ByteRange): Uint8Array;
+  /** Makes no more views; windows are unmapped once nothing refers to them. Closing twice is allowed. */
+  close(): void;
+}
+
+const unmapper = new FinalizationRegistry<{ readonly address: bigint; readonly length: number }>(
+  ({ address, length }) => {
+    native()?.munmap(address, length);
+  },
+);
+
+/**
+ * Maps an open file of the machine, shared: stores through it are writes to the file.
+ *
+ * @returns `undefined` where the file is not the machine's own, not a regular one, or mapping is not to be had
+ */
+export function mapFile(
+  file: HostFile,
+  options: { readonly writable: boolean },
+): FileMapping | undefined {
+  const calls = native();
+  if (calls === undefined || !(file instanceof NodeFile) || file.kind !== "file") return undefined;
+  return new WindowedMapping(file, calls, options.writable);
+}
+
+class WindowedMapping implements FileMapping {
+  readonly size: number;
+  readonly #file: NodeFile;
+  readonly #native: Native;
+  readonly #writable: boolean;
+  readonly #windows = new Map<number, Uint8Array>();
+  #open = true;
+
+  constructor(file: NodeFile, calls: Native, writable: boolean) {
+    this.size = file.size();
+    this.#file = file;
+    this.#native = calls;
+    this.#writable = writable;
+  }
+
+  view(range: ByteRange): Uint8Array {
+    assert(this.#open, "no view of a mapping after close");
+    checkRange(range, this.size);
+    const index = Math.floor(range.offset / WINDOW);
+    const start = range.offset - index * WINDOW;
+    if (range.length === 0) return new Uint8Array(0);
+    const window = this.#windows.get(index) ?? this.#map(index);
+    return window.subarray(start, Math.min(start + range.length, window.length));
+  }
+
+  #map(index: number): Uint8Array {
+    const offset = index * WINDOW;
+    const length = Math.min(WINDOW, this.size - offset);
+    const address = this.#native.mmap(this.#file.fd, { offset, length }, this.#writable);
+    if (address === undefined) {
+      throw new StorageError(
+        "EIO",
+        `Cannot map ${this.#file.path} at offset ${offset}: errno ${this.#native.errno()}`,
+        {
+          syscall: "mmap",
+          path: this.#file.path,
+        },
+      );
+    }
+    const buffer = this.#native.view(address, length);
+    unmapper.register(buffer, { address, length });
+    const window = new Uint8Array(buffer);
+    this.#windows.set(index, window);
+    return window;
+  }
+
+  close(): void {
+    this.#open = false;
+    this.#windows.clear();
+  }
+}
