@@ -22,3 +22,10 @@ export {
   type OpenStoreOptions,
 } from "./sidecar.ts";
 export type { StateChange } from "./store-records.ts";
+export { importedChanges, importStates } from "./import-states.ts";
+export { detectPoisonFormat, parsePoisonText } from "./texts/any-text.ts";
+export { formatBadblocks, parseBadblocks } from "./texts/badblocks.ts";
+export { formatCxl, parseCxl } from "./texts/cxl-json.ts";
+export { formatMapfile, parseMapfile, type FormatMapOptions } from "./texts/mapfile.ts";
+export { formatNdctl, parseNdctl } from "./texts/ndctl-json.ts";
+export type { ParsedList, ParseOptions, PoisonFormat } from "./texts/parsed-list.ts";

@@ -10,7 +10,13 @@
  * "unread" is the state a byte starts in: nobody has read it and no list names it. It is never reported as clean.
  * The list is pure memory; poison-store.ts makes it durable. Look-ups cost O(log n), and none where the list is empty (R6).
  */
-import { checkRange, RangeSet, type BadRange, type ByteRange } from "../base/index.ts";
+import {
+  checkRange,
+  RangeSet,
+  type BadRange,
+  type ByteRange,
+  type RangeCursor,
+} from "../base/index.ts";
 
 /** The state of a byte. */
 export type PoisonState = "clean" | "unread" | "poisoned" | "lost";
@@ -48,12 +54,21 @@ export interface PoisonChange extends ByteRange {
   readonly state: PoisonState;
 }
 
-/** The list of one device. */
+/** One set of a list with the walk over it. */
+interface Head {
+  readonly state: PoisonState;
+  readonly cursor: RangeCursor;
+}
+
+/** The list of one device. Ten million ranges are no trouble: changes and look-ups are O(log n), walks allocate one range at a time. */
 export class PoisonList implements PoisonView {
   readonly size: number;
+  #empty = true;
+  /** Counts changes, so that a walk notices one. */
+  #version = 0;
   readonly #poisoned = new RangeSet();
   readonly #lost = new RangeSet();
-  readonly #read = new RangeSet();
+  readonly #clean = new RangeSet();
   readonly #listeners = new Set<(change: PoisonChange) => void>();
 
   /** @param size bytes of the device; all of them start as unread */
@@ -62,59 +77,70 @@ export class PoisonList implements PoisonView {
   }
 
   get empty(): boolean {
-    return this.#poisoned.size === 0 && this.#lost.size === 0;
+    return this.#empty;
   }
 
   /**
    * Puts a range into a state. The caller owes the reason: "clean" only for data read whole or written durably (R4).
+   * Listeners hear of it unless the whole range was in that state already.
    *
+   * @throws {TypeError} if the range is no whole, non-negative one
    * @throws {RangeError} if the range ends past the device
    */
   mark(range: ByteRange, state: PoisonState): void {
     checkRange(range, this.size);
-    if (range.length === 0) return;
     const { offset, length } = range;
-    for (const set of [this.#poisoned, this.#lost, this.#read]) set.delete(offset, length);
-    if (state === "poisoned") this.#poisoned.add(offset, length);
-    if (state === "lost") this.#lost.add(offset, length);
-    if (state === "clean") this.#read.add(offset, length);
+    if (length === 0 || this.#isAll(range, state)) return;
+    const target = this.#setOf(state);
+    for (const set of [this.#poisoned, this.#lost, this.#clean]) {
+      if (set !== target && set.size > 0) set.delete(offset, length);
+    }
+    target?.add(offset, length);
+    this.#empty = this.#poisoned.size === 0 && this.#lost.size === 0;
+    this.#version += 1;
     for (const listener of this.#listeners) listener({ offset, length, state });
   }
 
+  /** As the view says. The list may change while it is walked: the walk goes on behind the last byte it gave. */
   *bad(range: ByteRange): Generator<BadRange> {
-    if (this.empty) return;
-    for (const part of this.states(range)) {
-      if (part.state === "poisoned" || part.state === "lost") yield part as BadRange;
-    }
+    if (this.#empty) return;
+    checkRange(range, this.size);
+    yield* this.#walk(range, ["poisoned", "lost"]) as Generator<BadRange>;
   }
 
+  /** As the view says. The list may change while it is walked: the walk goes on behind the last byte it gave. */
   *states(range: ByteRange): Generator<StateRange> {
     checkRange(range, this.size);
-    const parts: StateRange[] = [];
-    const sets = [
-      ["poisoned", this.#poisoned],
-      ["lost", this.#lost],
-      ["clean", this.#read],
-    ] as const;
-    for (const [state, set] of sets) {
-      for (const part of set.within(range.offset, range.length)) parts.push({ ...part, state });
-    }
-    parts.sort((one, other) => one.offset - other.offset);
-    let at = range.offset;
-    for (const part of parts) {
-      if (part.offset > at) yield { offset: at, length: part.offset - at, state: "unread" };
-      yield part;
-      at = part.offset + part.length;
-    }
     const end = range.offset + range.length;
-    if (at < end) yield { offset: at, length: end - at, state: "unread" };
+    let at = range.offset;
+    while (at < end) {
+      const version = this.#version;
+      for (const part of this.#walk({ offset: at, length: end - at }, [
+        "poisoned",
+        "lost",
+        "clean",
+      ])) {
+        if (part.offset > at) yield { offset: at, length: part.offset - at, state: "unread" };
+        at = part.offset;
+        // The part was found before the gap was given: whoever got the gap may have changed it.
+        if (version !== this.#version) break;
+        yield part;
+        at = part.offset + part.length;
+        if (version !== this.#version) break;
+      }
+      if (version === this.#version && at < end) {
+        yield { offset: at, length: end - at, state: "unread" };
+        at = end;
+      }
+    }
   }
 
   totals(): PoisonTotals {
     const poisoned = this.#poisoned.byteLength;
     const lost = this.#lost.byteLength;
-    const clean = this.#read.byteLength;
-    return { total: this.size, clean, unread: this.size - clean - poisoned - lost, poisoned, lost };
+    const clean = this.#clean.byteLength;
+    const unread = this.size - clean - poisoned - lost;
+    return { total: this.size, clean, unread, poisoned, lost };
   }
 
   /** Calls `listener` after every change; returns the call that ends it. */
@@ -122,4 +148,53 @@ export class PoisonList implements PoisonView {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
+
+  #setOf(state: PoisonState): RangeSet | undefined {
+    if (state === "poisoned") return this.#poisoned;
+    if (state === "lost") return this.#lost;
+    return state === "clean" ? this.#clean : undefined;
+  }
+
+  #isAll({ offset, length }: ByteRange, state: PoisonState): boolean {
+    const set = this.#setOf(state);
+    if (set !== undefined) return set.covers(offset, length);
+    const known = [this.#poisoned, this.#lost, this.#clean];
+    return !known.some((other) => other.intersects(offset, length));
+  }
+
+  /** The parts of a range in any of these states, ascending: a merge of their sets, which share no byte. */
+  *#walk(range: ByteRange, states: readonly PoisonState[]): Generator<StateRange> {
+    const end = range.offset + range.length;
+    let at = range.offset;
+    let version = this.#version;
+    let heads = this.#headsFrom(at, states);
+    for (let head = lowest(heads); head !== undefined; head = lowest(heads)) {
+      const { cursor, state } = head;
+      if (cursor.start >= end) return;
+      const stop = Math.min(end, cursor.end);
+      yield { offset: cursor.start, length: stop - cursor.start, state };
+      at = stop;
+      if (version !== this.#version) {
+        version = this.#version;
+        heads = this.#headsFrom(at, states);
+      } else if (!cursor.next()) {
+        heads = heads.filter((other) => other !== head);
+      }
+    }
+  }
+
+  #headsFrom(offset: number, states: readonly PoisonState[]): readonly Head[] {
+    return states
+      .map((state) => ({ state, cursor: (this.#setOf(state) ?? this.#clean).cursor(offset) }))
+      .filter(({ cursor }) => cursor.next());
+  }
+}
+
+/** The head whose range comes first. */
+function lowest(heads: readonly Head[]): Head | undefined {
+  let first = heads[0];
+  for (const head of heads) {
+    if (first !== undefined && head.cursor.start < first.cursor.start) first = head;
+  }
+  return first;
 }
