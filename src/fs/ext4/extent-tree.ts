@@ -5,7 +5,7 @@
  * wrong, because a wrong entry says that something else wrote here; the refusal hides the node's part of the file and no more.
  * Nodes are read as 32-bit words, which is what makes a scan of hundreds of thousands of inodes cheap.
  */
-import { crc32c } from "./checksums.ts";
+import { crc32c } from "../../base/index.ts";
 
 /** Deepest tree that the kernel makes or accepts. */
 export const EXTENT_DEPTH_MAX = 5;
@@ -116,5 +116,5 @@ export function extentChecksumOk(block: Uint8Array, seed: number): boolean {
   const view = new DataView(block.buffer, block.byteOffset, block.byteLength);
   const tail = 12 + view.getUint16(4, true) * 12;
   if (tail + 4 > block.length) return false;
-  return crc32c(seed, block.subarray(0, tail)) === view.getUint32(tail, true);
+  return crc32c(block.subarray(0, tail), seed) === view.getUint32(tail, true);
 }

@@ -3,7 +3,8 @@
  *
  * The hot scan reads slots as 32-bit words and decodes only those that matter, so the places of the fields are here too.
  */
-import { crc32c, crc32cNumber } from "./checksums.ts";
+import { crc32c } from "../../base/index.ts";
+import { crc32cNumber } from "./checksums.ts";
 import { hasFeature } from "./features.ts";
 import type { Superblock } from "./superblock.ts";
 import type { Ext4Volume } from "./volume.ts";
@@ -73,7 +74,7 @@ function viewOf(bytes: Uint8Array): DataView {
 
 /** Seed of every checksum of what an inode owns: the file system's, its number, its generation (kernel: i_csum_seed). */
 export function inodeSeed(superblock: Superblock, number: number, generation: number): number {
-  return crc32cNumber(crc32cNumber(superblock.checksumSeed, number), generation);
+  return crc32cNumber(generation, crc32cNumber(number, superblock.checksumSeed));
 }
 
 const ZEROS = new Uint8Array(4);
@@ -83,14 +84,14 @@ export function inodeChecksumOk(superblock: Superblock, number: number, slot: Ui
   if (!hasFeature(superblock, "metadata_csum")) return undefined;
   const view = viewOf(slot);
   let sum = inodeSeed(superblock, number, view.getUint32(100, true));
-  sum = crc32c(sum, slot.subarray(0, 124));
-  sum = crc32c(sum, ZEROS.subarray(0, 2));
-  sum = crc32c(sum, slot.subarray(126, 128));
+  sum = crc32c(slot.subarray(0, 124), sum);
+  sum = crc32c(ZEROS.subarray(0, 2), sum);
+  sum = crc32c(slot.subarray(126, 128), sum);
   const high = slot.length > 128 && view.getUint16(128, true) >= 4;
   if (slot.length > 128) {
-    sum = crc32c(sum, slot.subarray(128, 130));
-    if (high) sum = crc32c(sum, ZEROS.subarray(0, 2));
-    sum = crc32c(sum, slot.subarray(high ? 132 : 130));
+    sum = crc32c(slot.subarray(128, 130), sum);
+    if (high) sum = crc32c(ZEROS.subarray(0, 2), sum);
+    sum = crc32c(slot.subarray(high ? 132 : 130), sum);
   }
   const stored = view.getUint16(124, true) + (high ? view.getUint16(130, true) * 0x10000 : 0);
   return stored === (high ? sum >>> 0 : sum & 0xffff);
@@ -170,13 +171,27 @@ export function isFastSymlink(inode: Pick<Inode, "mode" | "flags" | "size">): bo
 /** What the 60 bytes of the map hold. */
 export type MapKind = "extents" | "blocks" | "inline" | "none";
 
-/** What the 60 bytes of an inode's map hold, by its mode and flags; "none" of devices, pipes and fast symlinks. */
+/** What the 60 bytes of an inode's map hold; "none" of devices, pipes and fast symlinks. Three numbers, because a scan has no object. */
+export function mapKindOfFields(mode: number, flags: number, size: number): MapKind {
+  const type = mode & MODE.mask;
+  if (type === MODE.symlink && size < MAP_LENGTH && (flags & (INODE_FLAGS.inlineData | INODE_FLAGS.extents)) === 0) return "none";
+  if (type !== MODE.file && type !== MODE.directory && type !== MODE.symlink && type !== 0) return "none";
+  if ((flags & INODE_FLAGS.inlineData) !== 0) return "inline";
+  return (flags & INODE_FLAGS.extents) === 0 ? "blocks" : "extents";
+}
+
+/** What the 60 bytes of an inode's map hold, by its mode, flags and size. */
 export function mapKindOf(inode: Pick<Inode, "mode" | "flags" | "size">): MapKind {
-  const type = inode.mode & MODE.mask;
-  const holds = type === MODE.file || type === MODE.directory || type === MODE.symlink || type === 0;
-  if (!holds || isFastSymlink(inode)) return "none";
-  if ((inode.flags & INODE_FLAGS.inlineData) !== 0) return "inline";
-  return (inode.flags & INODE_FLAGS.extents) === 0 ? "blocks" : "extents";
+  return mapKindOfFields(inode.mode, inode.flags, inode.size);
+}
+
+/** What the file's bytes in an inode are called; `undefined` where it holds none. */
+export function inlineKind(inode: Inode): "inline-data" | "inline-directory" | "symlink-target" | undefined {
+  if (isFastSymlink(inode)) return "symlink-target";
+  if (mapKindOf(inode) !== "inline") return undefined;
+  const kind = kindOf(inode);
+  if (kind === "directory") return "inline-directory";
+  return kind === "symlink" ? "symlink-target" : "inline-data";
 }
 
 /** An inode, or why it cannot be told. `bad` is set where the slot is readable but wrong, so that it is known to exist. */

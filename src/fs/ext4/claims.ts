@@ -1,0 +1,237 @@
+/**
+ * Claims: one scan over all inodes that finds who claims wanted blocks, and where all directories are.
+ *
+ * A claim is only what an inode says of itself. Whether it is believed (its checksum, its bit in the bitmap) is decided where the owner is
+ * told; here a slot is copied for every inode that has a claim, so that it need not be read again.
+ */
+import { hasFeature } from "./features.ts";
+import {
+  BAD_BLOCKS_INODE,
+  decodeInode,
+  INODE_FLAGS,
+  MAP_OFFSET,
+  mapKindOfFields,
+  MODE,
+  type Inode,
+} from "./inode.ts";
+import { scanInodes, type HiddenInodes, type SlotChunk } from "./inode-scan.ts";
+import type { StaticMap } from "./static-map.ts";
+import { TreeWalker, type HiddenPart, type MappedRun, type TreeRoot } from "./tree-walker.ts";
+import type { Ext4Volume } from "./volume.ts";
+import type { WantedBlocks } from "./wanted-blocks.ts";
+import { wordsOf } from "./words.ts";
+
+/** What an inode claims a block for. */
+export type ClaimRole = "data" | "unwritten" | "extents" | "blocks" | "xattr";
+
+/** A run of blocks that an inode says are its own. */
+export interface Claim {
+  readonly inode: number;
+  readonly block: number;
+  readonly count: number;
+  /** First logical block; of a tree node the first below it; 0 of an xattr block. */
+  readonly logical: number;
+  readonly role: ClaimRole;
+}
+
+/** A directory, and the blocks that hold its names. */
+export interface DirectoryRecord {
+  readonly inode: Inode;
+  readonly runs: { readonly logical: number; readonly block: number; readonly count: number }[];
+}
+
+/** What a scan found. */
+export interface ScanResult {
+  readonly claims: readonly Claim[];
+  /** Inodes with a claim. */
+  readonly claimants: ReadonlyMap<number, Inode>;
+  readonly directories: readonly DirectoryRecord[];
+  /** Why something may be missing above: sentences, at most `REASONS_MAX`. */
+  readonly reasons: readonly string[];
+}
+
+/** Reasons that are kept. */
+export const REASONS_MAX = 64;
+
+/** What a scan looks for. */
+export interface ScanOptions {
+  readonly wanted: WantedBlocks;
+  /** Whether directories are collected. */
+  readonly directories: boolean;
+}
+
+const WAITING_MAX = 8192;
+
+class ScanRoot implements TreeRoot {
+  inode = 0;
+  generation = 0;
+  always = false;
+  directory: DirectoryRecord | undefined = undefined;
+  slot: Uint8Array | undefined = undefined;
+  partial = false;
+}
+
+class ClaimScan {
+  readonly claims: Claim[] = [];
+  readonly claimants = new Map<number, Inode>();
+  readonly directories: DirectoryRecord[] = [];
+  readonly reasons: string[] = [];
+  readonly #volume: Ext4Volume;
+  readonly #options: ScanOptions;
+  readonly #walker: TreeWalker<ScanRoot>;
+  readonly #root = new ScanRoot();
+  readonly #wide: boolean;
+  readonly #doubtful: { readonly inode: number; readonly slot: Uint8Array; readonly partial: boolean }[] = [];
+  #chunk: SlotChunk | undefined;
+  #at = 0;
+
+  constructor(volume: Ext4Volume, statics: StaticMap, options: ScanOptions) {
+    this.#volume = volume;
+    this.#options = options;
+    this.#wide = hasFeature(volume.superblock, "64bit");
+    this.#walker = new TreeWalker<ScanRoot>(volume, statics, {
+      run: (root, run) => this.#run(root, run),
+      node: (root, node) => {
+        if (options.wanted.hits(node.block, 1)) this.#claim(root, { ...node, count: 1, role: node.kind });
+      },
+      hidden: (root, part) => this.#hidden(root, part),
+      wants: (block, count) => options.wanted.hits(block, count),
+      keep: (root) => this.#keep(root),
+    });
+  }
+
+  slot(inode: number, chunk: SlotChunk, at: number): void {
+    const { words } = chunk;
+    const { firstInode, inodeCount } = this.#volume.superblock;
+    this.#chunk = chunk;
+    this.#at = at;
+    const links = words[at + 6]! >>> 16;
+    if (links === 0 && inode >= firstInode) {
+      // A deletion time is no inode number; an orphan's field holds the next orphan's number or 0.
+      if (words[at + 5]! > inodeCount || !claimsAnything(words, at)) return;
+      this.#doubtful.push({ inode, slot: this.#copySlot(), partial: chunk.partial.has(inode) });
+      return;
+    }
+    this.#take(inode, words, at);
+  }
+
+  hiddenInodes(inodes: HiddenInodes): void {
+    this.#reason(inodes.why);
+    this.#volume.report({ message: inodes.why });
+  }
+
+  async afterChunk(): Promise<void> {
+    for (const { inode, slot, partial } of this.#doubtful.splice(0)) {
+      if ((await this.#volume.inodeAllocated(inode)) === false) continue;
+      this.#chunk = { words: wordsOf(slot), bytes: slot, stride: slot.length >>> 2, partial: new Set(partial ? [inode] : []) };
+      this.#at = 0;
+      this.#take(inode, this.#chunk.words, 0);
+    }
+    // Kept roots need no chunk any more, so waiting nodes of several chunks are read together.
+    if (this.#walker.waiting >= WAITING_MAX) await this.#walker.drain();
+  }
+
+  async finish(): Promise<void> {
+    await this.#walker.drain();
+  }
+
+  #take(inode: number, words: Uint32Array, at: number): void {
+    const mode = words[at]! & 0xffff;
+    const flags = words[at + 8]!;
+    const root = this.#root;
+    root.inode = inode;
+    root.generation = words[at + 25]!;
+    root.slot = undefined;
+    root.directory = undefined;
+    root.always = false;
+    const xattr = words[at + 26]! + (this.#wide ? (words[at + 29]! >>> 16) * 2 ** 32 : 0);
+    if (xattr !== 0 && this.#options.wanted.hits(xattr, 1)) {
+      this.#claim(root, { block: xattr, count: 1, logical: 0, role: "xattr" });
+    }
+    if ((mode & MODE.mask) === MODE.directory && this.#options.directories) this.#takeDirectory(root);
+    const kind = mapKindOfFields(mode, flags, words[at + 1]!);
+    if (kind === "extents" || kind === "blocks") {
+      if (mode === 0 && inode !== BAD_BLOCKS_INODE) return;
+      this.#walker.addRoot(root, { words, at: at + MAP_OFFSET / 4, kind });
+    }
+  }
+
+  #takeDirectory(root: ScanRoot): void {
+    const inode = this.#decode(root);
+    if (inode.checksumOk === false) {
+      this.#reason(`Inode ${root.inode} has a wrong checksum, so its names are hidden`);
+      this.#volume.report({ inode: root.inode, message: `Inode ${root.inode}, a directory, has a wrong checksum: its names are hidden` });
+      return;
+    }
+    root.directory = { inode, runs: [] };
+    root.always = true;
+    this.directories.push(root.directory);
+  }
+
+  #run(root: ScanRoot, run: Readonly<MappedRun>): void {
+    if (root.directory !== undefined && !run.unwritten) {
+      root.directory.runs.push({ logical: run.logical, block: run.block, count: run.count });
+    }
+    if (this.#options.wanted.hits(run.block, run.count)) {
+      const { block, count, logical } = run;
+      this.#claim(root, { block, count, logical, role: run.unwritten ? "unwritten" : "data" });
+    }
+  }
+
+  #claim(root: ScanRoot, claim: Omit<Claim, "inode">): void {
+    const { block, count, logical, role } = claim;
+    this.claims.push({ inode: root.inode, block, count, logical, role });
+    if (!this.claimants.has(root.inode)) this.claimants.set(root.inode, this.#decode(root));
+  }
+
+  #hidden(root: ScanRoot, part: HiddenPart): void {
+    const message = `Inode ${root.inode}: ${part.why}, so a part of it is hidden`;
+    this.#reason(message);
+    this.#volume.report({ inode: root.inode, message });
+  }
+
+  #reason(why: string): void {
+    if (this.reasons.length < REASONS_MAX) this.reasons.push(why);
+  }
+
+  #decode(root: ScanRoot): Inode {
+    const inode = decodeInode(this.#volume, root.inode, root.slot ?? this.#copySlot());
+    const partial = root.slot === undefined ? this.#chunk!.partial.has(root.inode) : root.partial;
+    return partial ? { ...inode, extraSize: 0, checksumOk: undefined } : inode;
+  }
+
+  #copySlot(): Uint8Array {
+    const chunk = this.#chunk!;
+    return chunk.bytes.slice(this.#at * 4, (this.#at + chunk.stride) * 4);
+  }
+
+  #keep(root: ScanRoot): ScanRoot {
+    if (root.slot !== undefined) return root;
+    const kept = Object.assign(new ScanRoot(), root);
+    kept.slot = this.#copySlot();
+    kept.partial = this.#chunk!.partial.has(root.inode);
+    return kept;
+  }
+}
+
+/** Whether the map or the attribute field of a slot names anything: most deleted inodes of ext4 do not. */
+function claimsAnything(words: Uint32Array, at: number): boolean {
+  if (words[at + 26] !== 0) return true;
+  const flags = words[at + 8]!;
+  if ((flags & INODE_FLAGS.extents) !== 0) return words[at + MAP_OFFSET / 4]! >>> 16 !== 0;
+  for (let word = 0; word < 15; word += 1) if (words[at + MAP_OFFSET / 4 + word] !== 0) return true;
+  return false;
+}
+
+/** Scans all inodes once. */
+export async function scanClaims(volume: Ext4Volume, statics: StaticMap, options: ScanOptions): Promise<ScanResult> {
+  const scan = new ClaimScan(volume, statics, options);
+  await scanInodes(volume, {
+    slot: (inode, chunk, at) => scan.slot(inode, chunk, at),
+    hidden: (inodes) => scan.hiddenInodes(inodes),
+    afterChunk: () => scan.afterChunk(),
+  });
+  await scan.finish();
+  const { claims, claimants, directories, reasons } = scan;
+  return { claims, claimants, directories, reasons };
+}

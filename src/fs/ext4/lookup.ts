@@ -1,0 +1,74 @@
+/** Lookup: the inode of an absolute path, directory by directory, by the exact bytes of the names. */
+import { directoryChecksumOk, inlineEntryRegions, readEntries } from "./directory.ts";
+import { hasFeature } from "./features.ts";
+import { inodeSeed, isInUse, kindOf, mapKindOf, readInode, ROOT_INODE, type Inode } from "./inode.ts";
+import { mapInode } from "./inode-map.ts";
+import { textToName } from "./names.ts";
+import type { StaticMap } from "./static-map.ts";
+import type { Ext4Volume } from "./volume.ts";
+
+/** Readable blocks of a directory, each with a right checksum; what is not is reported and left out. The bytes are a copy. */
+export async function* directoryBlocks(
+  volume: Ext4Volume,
+  statics: StaticMap,
+  directory: Inode,
+): AsyncGenerator<{ readonly logical: number; readonly block: number; readonly bytes: Uint8Array }> {
+  const { blockSize } = volume.superblock;
+  const checked = hasFeature(volume.superblock, "metadata_csum");
+  const seed = inodeSeed(volume.superblock, directory.number, directory.generation);
+  const map = await mapInode(volume, statics, directory);
+  const blocks = Math.ceil(directory.size / blockSize);
+  for (const run of map.runs) {
+    for (let index = 0; index < run.count && run.logical + index < blocks && !run.unwritten; index += 1) {
+      const block = run.block + index;
+      const read = await volume.readBlocks(block, 1);
+      const whole = read !== undefined && read.bad.length === 0;
+      if (whole && (!checked || directoryChecksumOk(read.bytes, seed))) {
+        yield { logical: run.logical + index, block, bytes: read.bytes.slice() };
+      } else {
+        const why = whole ? "has a wrong checksum" : "cannot be read";
+        const range = { offset: block * blockSize, length: blockSize };
+        volume.report({ range, inode: directory.number, message: `Directory block ${block} of inode ${directory.number} ${why}: its names are hidden` });
+      }
+    }
+  }
+}
+
+/** The inode that a name in a directory leads to. */
+async function findName(volume: Ext4Volume, statics: StaticMap, asked: { directory: Inode; name: Uint8Array }): Promise<number | undefined> {
+  const { directory, name } = asked;
+  const rules = { inodeCount: volume.superblock.inodeCount, filetype: hasFeature(volume.superblock, "filetype") };
+  let found: number | undefined;
+  const search = (bytes: Uint8Array): void => {
+    readEntries(bytes, rules, (entry) => {
+      if (entry.nameLength !== name.length || found !== undefined) return;
+      for (let index = 0; index < name.length; index += 1) if (bytes[entry.nameStart + index] !== name[index]) return;
+      found = entry.inode;
+    });
+  };
+  if (mapKindOf(directory) === "inline") {
+    for (const region of inlineEntryRegions(directory)) search(region);
+    return found;
+  }
+  for await (const block of directoryBlocks(volume, statics, directory)) {
+    search(block.bytes);
+    if (found !== undefined) break;
+  }
+  return found;
+}
+
+/** The inode of an absolute path as `FileMap.paths` writes it; `undefined` where there is none, or it is hidden. */
+export async function lookupPath(volume: Ext4Volume, statics: StaticMap, path: string): Promise<number | undefined> {
+  if (!path.startsWith("/")) return undefined;
+  let number = ROOT_INODE;
+  for (const part of path.split("/").filter((name) => name !== "")) {
+    if (part === "." || part === "..") return undefined;
+    const { inode } = await readInode(volume, number);
+    if (inode === undefined || kindOf(inode) !== "directory") return undefined;
+    const next = await findName(volume, statics, { directory: inode, name: textToName(part) });
+    if (next === undefined) return undefined;
+    number = next;
+  }
+  const { inode } = await readInode(volume, number);
+  return inode !== undefined && (await isInUse(volume, inode)) ? number : undefined;
+}

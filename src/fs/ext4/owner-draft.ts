@@ -1,0 +1,93 @@
+/**
+ * Owner drafts: owners before paths are known, on segments of bytes that are cut, merged and clipped before they are told.
+ */
+import { endOf, type ByteRange } from "../../base/index.ts";
+import type { OwnedRange, Owner, OwnerKind, OwnerWhat } from "../file-map.ts";
+
+/** One owner of a segment. */
+export interface OwnerDraft {
+  readonly kind: OwnerKind;
+  readonly what: OwnerWhat;
+  readonly why: string;
+  /** Absent where it belongs to none. */
+  readonly inode?: number;
+  /** Where the segment's first byte is in the file or structure; absent where that says nothing. */
+  readonly at?: number;
+}
+
+/** A range of the volume with its owners. */
+export interface Segment extends ByteRange {
+  readonly owners: readonly OwnerDraft[];
+}
+
+/** A draft as it is `by` bytes later. */
+export function shifted(draft: OwnerDraft, by: number): OwnerDraft {
+  return draft.at === undefined || by === 0 ? draft : { ...draft, at: draft.at + by };
+}
+
+function continues(one: Segment, other: Segment): boolean {
+  if (endOf(one) !== other.offset || one.owners.length !== other.owners.length) return false;
+  return one.owners.every((owner, index) => {
+    const next = other.owners[index]!;
+    const same = owner.kind === next.kind && owner.what === next.what && owner.inode === next.inode && owner.why === next.why;
+    return same && (owner.at === undefined ? next.at === undefined : owner.at + one.length === next.at);
+  });
+}
+
+/** Ascending segments, neighbours with equal owners joined. */
+export class SegmentList {
+  readonly #segments: Segment[] = [];
+
+  /** Adds a segment; it must not begin before the last one ended. */
+  add(segment: Segment): void {
+    if (segment.length <= 0) return;
+    const last = this.#segments.at(-1);
+    if (last !== undefined && continues(last, segment)) {
+      this.#segments[this.#segments.length - 1] = { ...last, length: last.length + segment.length };
+    } else this.#segments.push(segment);
+  }
+
+  /** What was added. */
+  get segments(): readonly Segment[] {
+    return this.#segments;
+  }
+}
+
+/** Segments as they are told, with the paths of their inodes. */
+export function toOwnedRanges(segments: readonly Segment[], pathsOf: (inode: number) => readonly string[]): OwnedRange[] {
+  return segments.map(({ offset, length, owners }) => ({
+    offset,
+    length,
+    owners: owners.map((draft): Owner => {
+      const ranges = draft.at === undefined ? [] : [{ offset: draft.at, length }];
+      const { kind, what, why, inode } = draft;
+      return inode === undefined ? { kind, ranges, what, why } : { kind, inode, paths: pathsOf(inode), ranges, what, why };
+    }),
+  }));
+}
+
+/** Ranges sorted, joined, and cut at `limit`: what is below it, and what is not. @throws {TypeError} if a number is not whole */
+export function normalizeRanges(ranges: Iterable<ByteRange>, limit: number): { readonly inside: ByteRange[]; readonly past: ByteRange[] } {
+  const sorted: ByteRange[] = [];
+  for (const { offset, length } of ranges) {
+    if (!Number.isSafeInteger(offset) || offset < 0 || !Number.isSafeInteger(length) || length < 0 || !Number.isSafeInteger(offset + length)) {
+      throw new TypeError(`Cannot tell owners: want whole, non-negative offset and length: got offset ${offset}, length ${length}`);
+    }
+    if (length > 0) sorted.push({ offset, length });
+  }
+  sorted.sort((one, other) => one.offset - other.offset);
+  const joined: ByteRange[] = [];
+  for (const range of sorted) {
+    const last = joined.at(-1);
+    if (last === undefined || endOf(last) < range.offset) joined.push(range);
+    else if (endOf(range) > endOf(last)) joined[joined.length - 1] = { offset: last.offset, length: endOf(range) - last.offset };
+  }
+  const inside: ByteRange[] = [];
+  const past: ByteRange[] = [];
+  for (const range of joined) {
+    if (range.offset < limit) inside.push({ offset: range.offset, length: Math.min(endOf(range), limit) - range.offset });
+    const start = Math.max(range.offset, limit);
+    if (endOf(range) > start) past.push({ offset: start, length: endOf(range) - start });
+  }
+  return { inside, past };
+}
