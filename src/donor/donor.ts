@@ -23,6 +23,8 @@ export interface DonorVolume {
   readonly device: Device;
   /** First byte of the volume on the device. */
   readonly offset: number;
+  /** Bytes of the volume. */
+  readonly length: number;
   readonly map: FileMap;
 }
 
@@ -31,8 +33,12 @@ export interface Donor {
   /** As the user gave it. */
   readonly name: string;
   readonly kind: "directory" | "image";
-  /** The file of an absolute path of the target; `undefined` where the donor has none. Never leaves the donor's tree. */
-  file(path: string): MaybePromise<DonorFile | undefined>;
+  /**
+   * The file of an absolute path of the target; `undefined` where the donor has none. Never leaves the donor's tree.
+   *
+   * @param uuid the file system that the path belongs to: of a donor with several, the one with this UUID is asked
+   */
+  file(path: string, uuid?: string): MaybePromise<DonorFile | undefined>;
   /** The volume of a file system, by its UUID, for metadata; `undefined` where the donor has none. */
   volume(uuid: string): MaybePromise<DonorVolume | undefined>;
   close(): MaybePromise<void>;

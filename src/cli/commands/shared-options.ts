@@ -1,0 +1,43 @@
+/** SharedOptions: options that several of the rescue verbs take, said once. */
+import { Option, type Command } from "commander";
+import { several } from "../arguments.ts";
+import type { Trust } from "../../rescue/index.ts";
+
+/** `--poison`. */
+export interface PoisonOption {
+  readonly poison?: string;
+}
+
+/** `--from`, `--trust`, `--free`, `--digest`. */
+export interface DonorOptions extends PoisonOption {
+  readonly from?: readonly string[];
+  readonly trust: Trust;
+  readonly free?: boolean;
+  readonly digest?: string;
+}
+
+/** Adds `--poison FILE`. */
+export function addPoisonOption(command: Command): Command {
+  return command.option(
+    "--poison <file>",
+    "list of bad ranges: badblocks, ndctl, cxl or ddrescue mapfile",
+  );
+}
+
+/** Adds what a plan is made with. `--from A B` and `--from A --from B` are the same. */
+export function addDonorOptions(command: Command): Command {
+  return addPoisonOption(command)
+    .addOption(
+      new Option(
+        "--from <donor...>",
+        "backup directory or image; several are asked in turn",
+      ).argParser(several((text) => text)),
+    )
+    .addOption(
+      new Option("--trust <grade>", "least grade that is written")
+        .choices(["proven", "consistent", "anything"])
+        .default("consistent"),
+    )
+    .option("--free", "heal free space and unwritten extents with zeros too")
+    .option("--digest <file>", "digests taken when all was good (theriac digest)");
+}

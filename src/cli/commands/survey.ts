@@ -1,0 +1,92 @@
+/** theriac survey: which bytes of which files are gone. */
+import type { Command } from "commander";
+import { openTarget, survey as surveyTarget, type Survey } from "../../rescue/index.ts";
+import type { CommandContext, CommandModule } from "../command.ts";
+import { printable } from "../style.ts";
+import { formatTotals } from "../totals.ts";
+import { damageTables } from "./damage-table.ts";
+import { placeLog, type PlacedLog } from "./kernel-log-option.ts";
+import { wrapped } from "./plan-table.ts";
+import { addPoisonOption, type PoisonOption } from "./shared-options.ts";
+
+interface Options extends PoisonOption {
+  readonly log?: string;
+  readonly scan?: boolean;
+}
+
+/** The verb. */
+export const survey: CommandModule<Options> = {
+  configure(command: Command) {
+    addPoisonOption(command.argument("<image>", "a raw file, a whole disk, or one file system"))
+      .option(
+        "--log <file>",
+        "kernel lines (dmesg, journalctl) whose errors are surveyed too; - is stdin",
+      )
+      .option("--scan", "read everything first, so that latent errors become known");
+  },
+  async run(context, { args: [image = ""], options }) {
+    const target = await openTarget(
+      image,
+      options.poison === undefined ? {} : { poison: options.poison },
+    );
+    try {
+      const log = options.log === undefined ? undefined : await placeLog(options.log, target);
+      const result = await surveyTarget(target, {
+        reported: log?.ranges ?? [],
+        scan: options.scan ?? false,
+        onProgress: (done, total) => context.progress.report({ phase: "reading", done, total }),
+        checkpoint: () => context.checkpoint(),
+      });
+      return {
+        exitCode: result.missing > 0 ? 1 : 0,
+        document: { ...result, ...(log === undefined ? {} : { log: log.document }) },
+        text: () => describe(context, result, log),
+      };
+    } finally {
+      await target.close();
+    }
+  },
+};
+
+function* describe(
+  context: CommandContext,
+  result: Survey,
+  log: PlacedLog | undefined,
+): Generator<string> {
+  const { style, columns } = context;
+  for (const volume of result.volumes) {
+    const what =
+      volume.filesystem === null
+        ? `unknown: ${volume.why ?? ""}`
+        : `${volume.filesystem} ${volume.uuid ?? ""}${volume.label ? ` "${volume.label}"` : ""}`;
+    yield `${style.bold(printable(result.target))}${volume.name === "" ? "" : `, ${volume.name}`}: ${printable(what)}\n`;
+    if (volume.journal?.pending === true)
+      yield wrapped(`journal: ${printable(volume.journal.message)}`, columns);
+  }
+  yield "\n";
+  for (const note of log?.notes ?? []) yield wrapped(printable(note), columns);
+  yield* damageTables(result.damage, { style, columns });
+  const problems = result.volumes.flatMap((volume) => volume.problems);
+  for (const problem of problems.slice(0, 20))
+    yield wrapped(`! ${printable(problem.message)}`, columns);
+  if (problems.length > 20) yield `  ... and ${problems.length - 20} more problems: see --json\n`;
+  yield `${summary(result)}\n`;
+  yield formatTotals(result.totals, style, { missing: result.missing });
+}
+
+/** What it means, in a sentence. */
+function summary(result: Survey): string {
+  const inodes = new Set(
+    result.damage.flatMap(({ owners, volume }) =>
+      owners
+        .filter(({ kind }) => kind === "file")
+        .map(({ inode }) => `${volume ?? ""}:${inode ?? ""}`),
+    ),
+  );
+  if (result.damage.length === 0)
+    return result.totals.unread > 0
+      ? "No byte is known to be bad; unread bytes may be (--scan reads them)."
+      : "No byte is bad.";
+  if (result.missing === 0) return "No data is missing: all damage is in slack or free space.";
+  return `${inodes.size} ${inodes.size === 1 ? "file misses" : "files miss"} data; ${result.missing} bytes of data and metadata are missing.`;
+}

@@ -1,0 +1,74 @@
+/** theriac verify: reads everything, and compares with a donor where one is given. */
+import type { Command } from "commander";
+import {
+  openDonor,
+  openTarget,
+  verify as verifyTarget,
+  verifyExitCode,
+  type Verification,
+} from "../../rescue/index.ts";
+import type { CommandContext, CommandModule } from "../command.ts";
+import { printable } from "../style.ts";
+import { formatTable } from "../table.ts";
+import { formatTotals } from "../totals.ts";
+import { addPoisonOption, type PoisonOption } from "./shared-options.ts";
+
+interface Options extends PoisonOption {
+  readonly against?: string;
+}
+
+/** The verb. */
+export const verify: CommandModule<Options> = {
+  configure(command: Command) {
+    addPoisonOption(
+      command.argument("<image>", "a raw file, a whole disk, or one file system"),
+    ).option("--against <donor>", "backup directory or image to compare every file with");
+  },
+  async run(context, { args: [image = ""], options }) {
+    const donor = options.against === undefined ? undefined : await openDonor(options.against);
+    try {
+      const target = await openTarget(
+        image,
+        options.poison === undefined ? {} : { poison: options.poison },
+      );
+      try {
+        const result = await verifyTarget(target, donor, {
+          onProgress: (done, total) => context.progress.report({ phase: "reading", done, total }),
+          checkpoint: () => context.checkpoint(),
+        });
+        return {
+          exitCode: verifyExitCode(result),
+          document: { ...result },
+          text: () => describe(context, result),
+        };
+      } finally {
+        await target.close();
+      }
+    } finally {
+      await donor?.close();
+    }
+  },
+};
+
+function* describe(context: CommandContext, result: Verification): Generator<string> {
+  const { style, columns } = context;
+  const rows = result.different
+    .slice(0, 200)
+    .map((file) => [printable(file.path), file.result, printable(file.why)]);
+  yield formatTable(
+    [{ title: "path", flexible: true }, { title: "result" }, { title: "why", flexible: true }],
+    rows,
+    { columns, titleStyle: style.dim },
+  );
+  if (result.different.length > rows.length)
+    yield `... and ${result.different.length - rows.length} more: see --json\n`;
+  if (rows.length > 0) yield "\n";
+  if (result.files !== null) {
+    const parts = Object.entries(result.files).map(([name, count]) => `${count} ${name}`);
+    yield `files: ${parts.join(", ")}\n`;
+  }
+  yield result.missing === 0
+    ? `${style.green("No data is missing.")}\n`
+    : `${style.red(`${result.missing} bytes of data are missing.`)}\n`;
+  yield formatTotals(result.totals, style, { missing: result.missing });
+}

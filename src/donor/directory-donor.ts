@@ -1,0 +1,218 @@
+/**
+ * DirectoryDonor: a backup tree that mirrors the target's root.
+ *
+ * What can go wrong: a tree may hold symbolic links that lead out of it, names that are no UTF-8, a pipe or a device where a
+ * file was, files that change while we read, and bad sectors of its own. So every component of a path is looked at without following links, the
+ * open never follows and never waits, the descriptor is asked afterwards where it truly leads, only regular files are
+ * offered, and a read that fails is narrowed to its bad pages, which are told as missing.
+ */
+import { constants, lstatSync, readlinkSync, realpathSync, statSync } from "node:fs";
+import { open, type FileHandle } from "node:fs/promises";
+import { PAGE, StorageError, toStorageError, type BadRange } from "../base/index.ts";
+import { COMPLETE, type ReadResult } from "../device/index.ts";
+import type { Donor, DonorFile } from "./donor.ts";
+import { pathToBytes } from "./path-bytes.ts";
+
+/** One regular file of a tree, open. */
+class DirectoryFile implements DonorFile {
+  readonly name: string;
+  readonly size: number;
+  readonly modifiedNs: bigint;
+  readonly #handle: FileHandle;
+
+  constructor(handle: FileHandle, facts: { name: string; size: number; modifiedNs: bigint }) {
+    this.#handle = handle;
+    this.name = facts.name;
+    this.size = facts.size;
+    this.modifiedNs = facts.modifiedNs;
+  }
+
+  async read(into: Uint8Array, offset: number): Promise<ReadResult> {
+    const missing: BadRange[] = [];
+    await this.#readRange(into, offset, missing);
+    return missing.length === 0 ? COMPLETE : { missing };
+  }
+
+  /** Reads a range; where it fails, its pages one by one, so that a bad sector costs a page and not the file. */
+  async #readRange(into: Uint8Array, offset: number, missing: BadRange[]): Promise<void> {
+    let done = 0;
+    try {
+      while (done < into.length) {
+        const { bytesRead } = await this.#handle.read(
+          into,
+          done,
+          into.length - done,
+          offset + done,
+        );
+        if (bytesRead === 0) break;
+        done += bytesRead;
+      }
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EIO")
+        throw toStorageError(error, { path: this.name, syscall: "read" });
+      await this.#readPages(into, offset, { missing, done });
+      return;
+    }
+    if (done < into.length)
+      addMissing(missing, { offset: offset + done, length: into.length - done, state: "unread" });
+  }
+
+  async #readPages(
+    into: Uint8Array,
+    offset: number,
+    rest: { missing: BadRange[]; done: number },
+  ): Promise<void> {
+    if (into.length <= PAGE) {
+      addMissing(rest.missing, {
+        offset: offset + rest.done,
+        length: into.length - rest.done,
+        state: "poisoned",
+      });
+      return;
+    }
+    for (let at = rest.done; at < into.length;) {
+      const length = Math.min(PAGE - ((offset + at) % PAGE), into.length - at);
+      await this.#readRange(into.subarray(at, at + length), offset + at, rest.missing);
+      at += length;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#handle.close();
+  }
+}
+
+/** Appends, and merges with the last one where both touch in one state. */
+function addMissing(missing: BadRange[], range: BadRange): void {
+  const last = missing.at(-1);
+  if (
+    last !== undefined &&
+    last.state === range.state &&
+    last.offset + last.length === range.offset
+  ) {
+    missing[missing.length - 1] = { ...last, length: last.length + range.length };
+  } else {
+    missing.push(range);
+  }
+}
+
+/**
+ * The components of an absolute path as the bytes of their names; `undefined` where it is no path inside a tree.
+ * A name that holds "/" or NUL after unescaping, "." and ".." never lead anywhere.
+ */
+export function components(path: string): readonly Buffer[] | undefined {
+  if (!path.startsWith("/")) return undefined;
+  const names = path.slice(1).split("/").map(pathToBytes);
+  const bad = names.some(
+    (name) =>
+      name.length === 0 ||
+      name.includes(0) ||
+      name.includes(0x2f) ||
+      name.equals(DOT) ||
+      name.equals(DOT_DOT),
+  );
+  return bad ? undefined : names;
+}
+
+const DOT = Buffer.from(".");
+const DOT_DOT = Buffer.from("..");
+const SLASH = Buffer.from("/");
+
+/** A tree as a donor. */
+class DirectoryDonor implements Donor {
+  readonly name: string;
+  readonly kind = "directory";
+  readonly #root: Buffer;
+
+  constructor(name: string, root: Buffer) {
+    this.name = name;
+    this.#root = root;
+  }
+
+  async file(path: string): Promise<DonorFile | undefined> {
+    const names = components(path);
+    if (names === undefined) return undefined;
+    const full = this.#resolve(names);
+    if (full === undefined) return undefined;
+    const handle = await openRegular(full);
+    if (handle === undefined) return undefined;
+    const facts = await handle.stat({ bigint: true });
+    if (!facts.isFile() || !this.#holds(handle, full)) {
+      await handle.close();
+      return undefined;
+    }
+    return new DirectoryFile(handle, {
+      name: full.toString(),
+      size: Number(facts.size),
+      modifiedNs: facts.mtimeNs,
+    });
+  }
+
+  /** The full path, if every component but the last is a directory, and none is a link. */
+  #resolve(names: readonly Buffer[]): Buffer | undefined {
+    let full = this.#root;
+    for (const [index, name] of names.entries()) {
+      full = Buffer.concat([full, SLASH, name]);
+      try {
+        const facts = lstatSync(full);
+        if (index < names.length - 1 ? !facts.isDirectory() : !facts.isFile()) return undefined;
+      } catch {
+        return undefined;
+      }
+    }
+    return full;
+  }
+
+  /** Whether the descriptor leads where its path says: a component that was swapped for a link meanwhile does not count. */
+  #holds(handle: FileHandle, full: Buffer): boolean {
+    try {
+      return readlinkSync(`/proc/self/fd/${handle.fd}`, "buffer").equals(full);
+    } catch {
+      // Without /proc there is nothing to ask; the look at each component stands.
+      return true;
+    }
+  }
+
+  volume(): undefined {
+    return undefined;
+  }
+
+  close(): void {
+    // Files are closed by whoever asked for them.
+  }
+}
+
+/** Opens without following a link and without waiting for a pipe's other end. */
+async function openRegular(path: Buffer): Promise<FileHandle | undefined> {
+  try {
+    return await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? "";
+    if (
+      ["ENOENT", "ELOOP", "ENOTDIR", "ENXIO", "EISDIR", "EACCES", "EPERM", "ENAMETOOLONG"].includes(
+        code,
+      )
+    )
+      return undefined;
+    throw toStorageError(error, { path: path.toString(), syscall: "open" });
+  }
+}
+
+/**
+ * Opens a backup tree.
+ *
+ * @param name the directory, as the user gave it; the directory itself may be reached through links
+ * @throws {StorageError} ENOENT, EACCES, or ENOTDIR where it is no directory
+ */
+export function openDirectoryDonor(name: string): Donor {
+  try {
+    if (!statSync(name).isDirectory())
+      throw new StorageError("ENOTDIR", `Cannot use donor: "${name}" is no directory`, {
+        path: name,
+      });
+    const root = realpathSync(name, "buffer");
+    return new DirectoryDonor(name, root.equals(SLASH) ? Buffer.alloc(0) : root);
+  } catch (error) {
+    throw toStorageError(error, { path: name, syscall: "open" });
+  }
+}

@@ -1,0 +1,161 @@
+/**
+ * VolumeFile: one file of a file system, read straight from its device through the map of its extents.
+ *
+ * The target's own files and those of an image donor are both read with it. What the device misses, and what the map does
+ * not know, is told as ranges of the file; a hole and an unwritten extent are zeros.
+ */
+import { MediaError, RangeSet, type BadRange, type ByteRange } from "../base/index.ts";
+import type { Device, ReadResult } from "../device/index.ts";
+import { COMPLETE } from "../device/index.ts";
+import type { Extent, FileInfo, FileMap } from "../fs/index.ts";
+import type { DonorFile } from "./donor.ts";
+
+/** Where a volume lies, and what is known of its files. */
+export interface VolumeSource {
+  readonly device: Device;
+  /** First byte of the volume on the device. */
+  readonly offset: number;
+  /** Bytes of the volume. */
+  readonly length: number;
+  readonly map: FileMap;
+}
+
+/** A piece of a file with the bytes of the volume that hold it. */
+export interface FilePiece extends ByteRange {
+  /** First byte on the volume. */
+  readonly device: number;
+}
+
+/** One file of a volume. */
+export class VolumeFile implements DonorFile {
+  readonly name: string;
+  readonly info: FileInfo;
+  readonly #volume: VolumeSource;
+
+  /**
+   * @param volume where the file lives
+   * @param info the file, as the map told it
+   * @param name what people call it
+   */
+  constructor(volume: VolumeSource, info: FileInfo, name: string) {
+    this.#volume = volume;
+    this.info = info;
+    this.name = name;
+  }
+
+  get size(): number {
+    return this.info.size;
+  }
+
+  get modifiedNs(): bigint {
+    return this.info.modifiedNs;
+  }
+
+  /** What the file stands on, clipped to its size: see `FileMap.extents`. */
+  async extents(range: ByteRange): Promise<readonly Extent[]> {
+    return await this.#volume.map.extents(this.info.inode, range);
+  }
+
+  /**
+   * Fills `into` from `offset` of the file; bytes past its end are missing, "unread".
+   *
+   * @returns the missing ranges, in bytes of the file
+   */
+  async read(into: Uint8Array, offset: number): Promise<ReadResult> {
+    const missing: BadRange[] = [];
+    let at = offset;
+    const end = offset + into.length;
+    for (const extent of await this.extents({ offset, length: into.length })) {
+      const from = Math.max(extent.offset, at);
+      const to = Math.min(extent.offset + extent.length, end);
+      if (from >= to) continue;
+      if (from > at) missing.push({ offset: at, length: from - at, state: "unread" });
+      missing.push(
+        ...(await this.#readExtent(extent, {
+          into: into.subarray(from - offset, to - offset),
+          from,
+        })),
+      );
+      at = to;
+    }
+    if (at < end) missing.push({ offset: at, length: end - at, state: "unread" });
+    return missing.length === 0 ? COMPLETE : { missing };
+  }
+
+  async #readExtent(
+    extent: Extent,
+    part: { into: Uint8Array; from: number },
+  ): Promise<readonly BadRange[]> {
+    const { into, from } = part;
+    if (extent.kind === "hole" || extent.kind === "unwritten") {
+      into.fill(0);
+      return [];
+    }
+    if (extent.kind === "unknown" || extent.device === undefined) {
+      return [{ offset: from, length: into.length, state: "unread" }];
+    }
+    const shift = this.#volume.offset + extent.device - extent.offset;
+    if (
+      from + shift + into.length > this.#volume.offset + this.#volume.length ||
+      from + shift < this.#volume.offset
+    ) {
+      return [{ offset: from, length: into.length, state: "unread" }];
+    }
+    const result = await readOrMissing(this.#volume.device, into, from + shift);
+    return result.missing.map(({ offset, length, state }) => ({
+      offset: offset - shift,
+      length,
+      state,
+    }));
+  }
+
+  /** The known bad parts of an extent, in bytes of the file. */
+  *badIn(extent: Extent): Generator<BadRange> {
+    if (extent.device === undefined || extent.kind === "unwritten") return;
+    const shift = this.#volume.offset + extent.device - extent.offset;
+    const { poison } = this.#volume.device;
+    if (poison.empty || extent.offset + shift + extent.length > poison.size) return;
+    for (const { offset, length, state } of poison.bad({
+      offset: extent.offset + shift,
+      length: extent.length,
+    })) {
+      yield { offset: offset - shift, length, state };
+    }
+  }
+
+  close(): void {
+    // The volume's device belongs to whoever opened it.
+  }
+}
+
+/**
+ * Reads in recovery mode everything of a range that the device's list does not name; what it names is never touched. A device that
+ * throws for bad media all the same loses what it names, not the program.
+ *
+ * @returns what is missing, in bytes of the device, ascending
+ * @throws {StorageError} if the device itself fails
+ */
+export async function readOrMissing(
+  device: Device,
+  into: Uint8Array,
+  offset: number,
+): Promise<ReadResult> {
+  const range = { offset, length: into.length };
+  const bad = device.poison.empty ? [] : [...device.poison.bad(range)];
+  if (bad.length === 0) return await readPart(device, into, offset);
+  const missing: BadRange[] = [...bad];
+  for (const clean of RangeSet.from(bad).gaps(offset, into.length)) {
+    const part = into.subarray(clean.offset - offset, clean.offset - offset + clean.length);
+    missing.push(...(await readPart(device, part, clean.offset)).missing);
+  }
+  return { missing: missing.sort((one, other) => one.offset - other.offset) };
+}
+
+async function readPart(device: Device, into: Uint8Array, offset: number): Promise<ReadResult> {
+  try {
+    return await device.read(into, offset, "recovery");
+  } catch (error) {
+    if (error instanceof MediaError) return { missing: error.ranges };
+    throw error;
+  }
+}

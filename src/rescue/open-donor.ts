@@ -1,0 +1,86 @@
+/** OpenDonor: a donor by the name that a person gave: a directory, or a raw image with whatever list belongs to it. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { StorageError } from "../base/index.ts";
+import {
+  DIGEST_NAME,
+  findDigests,
+  imageDonor,
+  openDirectoryDonor,
+  type Donor,
+  type FileDigest,
+  type VolumeSource,
+} from "../donor/index.ts";
+import { nodeFiles } from "../os/index.ts";
+import { openTarget } from "./open-target.ts";
+import { sourceOf } from "./planner.ts";
+import { identityPath } from "./salvage-identity.ts";
+
+/**
+ * Opens a donor for reading.
+ *
+ * An image has its own list: of its sidecar, else of the map that a salvage wrote beside it (`NAME.map` with `NAME.map.theriac`), because the
+ * holes of a salvaged copy are not data.
+ *
+ * @throws {StorageError} ENOENT, EACCES, EBUSY and others
+ */
+export async function openDonor(name: string): Promise<Donor> {
+  const info = nodeFiles.info(name);
+  if (info === undefined)
+    throw new StorageError("ENOENT", `Cannot use donor "${name}": it is not there`, {
+      path: name,
+      syscall: "open",
+    });
+  if (info.kind === "directory") return openDirectoryDonor(name);
+  const map = `${name}.map`;
+  const salvaged =
+    existsSync(map) && existsSync(identityPath(map)) && !existsSync(`${name}.theriac`);
+  const target = await openTarget(name, salvaged ? { poison: map } : {});
+  const volumes = [...target.volumes.keys()]
+    .map((index) => sourceOf(target, index))
+    .filter((volume): volume is VolumeSource => volume !== undefined);
+  return imageDonor({ name, device: target.device, volumes, close: () => target.close() });
+}
+
+/** Opens all donors, or none. */
+export async function openDonors(names: readonly string[]): Promise<readonly Donor[]> {
+  const donors: Donor[] = [];
+  try {
+    for (const name of names) donors.push(await openDonor(name));
+  } catch (error) {
+    await closeDonors(donors);
+    throw error;
+  }
+  return donors;
+}
+
+/** Closes all donors. */
+export async function closeDonors(donors: readonly Donor[]): Promise<void> {
+  for (const donor of donors) await donor.close();
+}
+
+/**
+ * Where digests are looked up: the file that was asked for first, then those found at the roots of directory donors.
+ *
+ * @throws {StorageError} EBADMSG where one is no digest
+ */
+export function digestSource(
+  file: string | undefined,
+  donors: readonly Donor[],
+): (paths: ReadonlySet<string>) => Promise<ReadonlyMap<string, FileDigest>> {
+  const beside = donors
+    .filter(({ kind }) => kind === "directory")
+    .map(({ name }) => join(name, DIGEST_NAME));
+  const names = [
+    ...(file === undefined ? [] : [file]),
+    ...beside.filter((name) => existsSync(name)),
+  ];
+  return async (paths) => {
+    const found = new Map<string, FileDigest>();
+    for (const name of names) {
+      for (const [path, digest] of await findDigests(name, paths))
+        if (!found.has(path)) found.set(path, digest);
+    }
+    return found;
+  };
+}

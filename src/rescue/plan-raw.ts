@@ -1,0 +1,211 @@
+/**
+ * PlanRaw: steps whose bytes only an image of the same generation can give: directories, inode tables, bitmaps, the journal,
+ * content that is inline or encrypted, and files without a path.
+ *
+ * What a checksum of the file system covers is proven before anything is written: the donor's bytes are laid over the target in
+ * memory, and the file system's own verification is run on the result.
+ */
+import { alignOut, endOf } from "../base/index.ts";
+import { gradeRaw, readOrMissing, type Verdict, type VolumeSource } from "../donor/index.ts";
+import { openFileMap } from "../fs/index.ts";
+import type { Damage } from "./damage.ts";
+import { OverlayDevice, type Patch } from "./overlay.ts";
+import {
+  leave,
+  ownerOf,
+  sha256,
+  sourceOf,
+  stepPieces,
+  trusted,
+  type Draft,
+  type Planner,
+} from "./planner.ts";
+import { cleanPieces } from "../donor/index.ts";
+
+/** Bytes of donors that are held at most to verify checksums over them; steps above stay "consistent". */
+const MOST_PATCHED = 64 * 1024 * 1024;
+
+/** Structures that only e2fsck writes, and what to say. */
+const E2FSCK_ONLY: Readonly<Record<string, string>> = {
+  "superblock-backup":
+    "backups of the superblock are written by e2fsck, not by a repair: run e2fsck -f afterwards",
+  "group-descriptors-backup":
+    "backups of the group descriptors are written by e2fsck, not by a repair: run e2fsck -f afterwards",
+};
+
+/** Plans raw ranges of one volume. `why` is the reason that files of donors did not serve, if there is one. */
+export async function planRaw(
+  planner: Planner,
+  damages: readonly (Damage & { readonly why?: string; readonly fileOffset?: number })[],
+): Promise<void> {
+  const known = planner.donors.map(() => new Map<number, Verdict>());
+  const patches: { draft: Draft; bytes: Uint8Array }[] = [];
+  for (const damage of damages) {
+    await planner.checkpoint();
+    await planOne(planner, damage, { known, patches });
+  }
+  planner.drafts.push(...(await verifyPatched(planner, patches)));
+}
+
+interface RawWork {
+  /** Verdicts by donor and group. */
+  readonly known: readonly Map<number, Verdict>[];
+  readonly patches: { draft: Draft; bytes: Uint8Array }[];
+}
+
+async function planOne(
+  planner: Planner,
+  damage: Damage & { readonly why?: string; readonly fileOffset?: number },
+  work: RawWork,
+): Promise<void> {
+  const source = sourceOf(planner.target, damage.volume);
+  const only = E2FSCK_ONLY[damage.owners[0]?.what ?? ""];
+  if (only !== undefined) return leave(planner, damage, { action: "refused", reason: only });
+  if (source === undefined || damage.owners.some(({ kind }) => kind === "unknown")) {
+    const why = damage.owners[0]?.why ?? "nobody knows whose bytes these are";
+    return leave(planner, damage, { action: "refused", reason: `the owner is unknown: ${why}` });
+  }
+  const reasons: string[] = damage.why === undefined ? [] : [damage.why];
+  let rest: readonly Damage[] = [damage];
+  for (const [index, donor] of planner.donors.entries()) {
+    const volume = await donor.volume(source.map.uuid);
+    if (volume === undefined) {
+      if (donor.kind === "image")
+        reasons.push(`${donor.name}: it holds no file system with this UUID`);
+      continue;
+    }
+    const range = { offset: damage.offset - source.offset, length: damage.length };
+    const verdict = await gradeRaw(
+      { target: source, donor: volume },
+      range,
+      work.known[index] ?? new Map<number, Verdict>(),
+    );
+    if (verdict.grade === "refused") {
+      reasons.push(`${donor.name}: ${verdict.reason}`);
+      continue;
+    }
+    const donorPart = {
+      index,
+      volume,
+      source,
+      verdict,
+      fileOffset: damage.fileOffset === undefined ? undefined : damage.fileOffset - damage.offset,
+    };
+    rest = (await Promise.all(rest.map((part) => takeFrom(donorPart, part, work)))).flat();
+    if (rest.length === 0) return;
+  }
+  const action = reasons.length === 0 ? "unavailable" : "refused";
+  const reason =
+    reasons.length === 0
+      ? "only an image of the same generation can give these bytes, and no donor is one"
+      : reasons.join("; ");
+  for (const part of rest) leave(planner, part, { action, reason });
+}
+
+interface RawDonor {
+  readonly index: number;
+  readonly volume: VolumeSource;
+  readonly source: VolumeSource;
+  readonly verdict: Verdict;
+  /** What to add to an offset of the target to get one of the file; of file data. */
+  readonly fileOffset: number | undefined;
+}
+
+/** Takes what the donor has of a range. @returns what it has not */
+async function takeFrom(
+  donor: RawDonor,
+  damage: Damage,
+  work: RawWork,
+): Promise<readonly Damage[]> {
+  const rest: Damage[] = [];
+  const shift = donor.volume.offset - donor.source.offset;
+  for (const piece of stepPieces(damage)) {
+    const bytes = new Uint8Array(piece.length);
+    const { missing } = await readOrMissing(donor.volume.device, bytes, piece.offset + shift);
+    for (const hole of missing)
+      rest.push({ ...damage, offset: hole.offset - shift, length: hole.length });
+    for (const clean of cleanPieces(
+      { offset: piece.offset + shift, length: piece.length },
+      missing,
+    )) {
+      const offset = clean.offset - shift;
+      const part = bytes.subarray(offset - piece.offset, offset - piece.offset + clean.length);
+      const file = donor.fileOffset === undefined ? {} : { fileOffset: offset + donor.fileOffset };
+      const draft: Draft = {
+        offset,
+        length: clean.length,
+        state: damage.state,
+        action: "write",
+        owner: { ...ownerOf(damage), ...file },
+        donor: { index: donor.index, from: "volume", offset: offset - donor.source.offset },
+        grade: donor.verdict.grade,
+        sha256: sha256(part),
+        reason: donor.verdict.reason,
+      };
+      work.patches.push({ draft, bytes: part });
+    }
+  }
+  return rest;
+}
+
+/** Upgrades to "proven" what a checksum covers, refuses what a checksum contradicts, then applies the trust. */
+async function verifyPatched(
+  planner: Planner,
+  patches: RawWork["patches"],
+): Promise<readonly Draft[]> {
+  const first = patches[0];
+  const source = sourceOf(planner.target, first?.draft.owner.volume);
+  if (source === undefined) return [];
+  const total = patches.reduce((sum, { bytes }) => sum + bytes.length, 0);
+  const laid: Patch[] =
+    total > MOST_PATCHED
+      ? []
+      : patches.map(({ draft, bytes }) => ({ offset: draft.offset, bytes }));
+  const joined =
+    laid.length === 0
+      ? undefined
+      : await openFileMap(new OverlayDevice(source.device, laid), {
+          offset: source.offset,
+          length: source.length,
+        }).catch(() => undefined);
+  const drafts: Draft[] = [];
+  for (const { draft } of patches) {
+    const range = alignOut(
+      { offset: draft.offset - source.offset, length: draft.length },
+      source.map.blockSize,
+    );
+    const right =
+      draft.owner.kind === "file"
+        ? undefined
+        : await joined?.verifyMetadata?.({
+            offset: range.offset,
+            length: Math.min(endOf(range), source.map.size) - range.offset,
+          });
+    drafts.push(finish(planner, draft, right));
+  }
+  return drafts;
+}
+
+function finish(planner: Planner, draft: Draft, right: boolean | undefined): Draft {
+  const { donor, grade, sha256: _hash, ...rest } = draft;
+  const name = planner.donors[donor?.index ?? 0]?.name ?? "";
+  if (right === false) {
+    return {
+      ...rest,
+      action: "refused",
+      reason: `${name}: with its bytes the checksum of the file system does not match`,
+    };
+  }
+  if (right === true)
+    return {
+      ...draft,
+      grade: "proven",
+      reason: `${draft.reason}; with its bytes the checksum of the file system matches`,
+    };
+  if (trusted(grade ?? "refused", planner.trust)) return draft;
+  return {
+    ...rest,
+    action: "refused",
+    reason: `${name}: only ${grade ?? "refused"}, and ${planner.trust} is wanted: ${draft.reason}`,
+  };
+}
