@@ -65,27 +65,25 @@ export class RangeChunk {
   }
 
   /**
-   * Where the last range is that starts at or before `key`; -1 where none does.
+   * Where the last range is that starts at or before `key`, which is at or above `first` and below `next`.
    *
-   * @param next first start of the chunk behind, or Infinity: the key is below it
+   * @param first first start of this chunk; @param next first start of the chunk behind, or Infinity
    */
-  find(key: number, next: number): number {
+  find(key: number, first: number, next: number): number {
     const { bounds, count } = this;
-    const low = bounds[0]!;
-    if (key < low) return -1;
     const high = next === Infinity ? bounds[count - 1]! : next;
-    const guess = Math.min(count - 1, (count * (key - low)) / (high - low)) | 0;
+    const guess = Math.min(count - 1, (count * (key - first)) / (high - first)) | 0;
     return lastNotAbove(bounds, count, key, guess);
   }
 
   /** As `find`, but looks first at `index` and the seven ranges behind it: look-ups often ascend. */
-  findFrom(index: number, key: number, next: number): number {
+  findFrom(index: number, key: number): number {
     const { bounds, count } = this;
-    if (index < 0 || index >= count || bounds[index]! > key) return this.find(key, next);
+    if (index < 0 || index >= count || bounds[index]! > key) return -1;
     for (let at = index; at < index + 8; at += 1) {
       if (at + 1 >= count || bounds[at + 1]! > key) return at;
     }
-    return this.find(key, next);
+    return -1;
   }
 
   /** Puts the pieces in the place of the ranges from `from` up to `to`; grows and shrinks by about an eighth. */
@@ -163,9 +161,9 @@ function roomFor(count: number, limit: number): number {
 /**
  * Index of the last of `keys[0]` to `keys[count - 1]` that is not above `key`; `keys[0]` must not be.
  *
- * Keys often lie evenly, and then a guess by interpolation is a few places off: the search looks 8 and 64 places beside
- * it first and bisects only what is left, which costs three steps more where the guess was useless. What a step costs
- * is a cache miss: ten million starts are 80 MB.
+ * What a step costs is a cache miss: ten million starts are 80 MB. Keys often lie evenly, and then a guess by interpolation
+ * is a cache line or two off; so the search strides away from there, each stride twice the last, and bisects what is
+ * left. Where the guess was useless that costs a few steps more.
  */
 // oxlint-disable-next-line max-params -- an options object would be allocated at every look-up
 export function lastNotAbove(
@@ -178,15 +176,21 @@ export function lastNotAbove(
   let high = count;
   if (keys[guess]! <= key) {
     low = guess;
-    for (let step = 8; step <= 64 && guess + step < high; step *= 8) {
-      if (keys[guess + step]! <= key) low = guess + step;
-      else high = guess + step;
+    for (let stride = 8; low + stride < high; stride *= 2) {
+      if (keys[low + stride]! > key) {
+        high = low + stride;
+        break;
+      }
+      low += stride;
     }
   } else {
     high = guess;
-    for (let step = 8; step <= 64 && guess - step > low; step *= 8) {
-      if (keys[guess - step]! <= key) low = guess - step;
-      else high = guess - step;
+    for (let stride = 8; high - stride > low; stride *= 2) {
+      if (keys[high - stride]! <= key) {
+        low = high - stride;
+        break;
+      }
+      high -= stride;
     }
   }
   while (high - low > 1) {

