@@ -9,6 +9,7 @@ import { intersect, RangeSet, type BadRange, type ByteRange } from "../base/inde
 import type { AccessMode } from "./device.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Faults, Media } from "./media.ts";
+import { goodParts, inState } from "./states.ts";
 
 /** Bytes read again at once. */
 const CHUNK = 64 * 1024;
@@ -84,12 +85,8 @@ function tryAgain(
 /** Puts ranges on the list; what is lost there stays lost. */
 function list(context: CarefulContext, bad: readonly ByteRange[]): void {
   for (const range of bad) {
-    const parts = [...context.ledger.list.states(range)].filter(
-      (part) => part.state === "clean" || part.state === "unread",
-    );
-    context.ledger.mark(
-      parts.map((part) => ({ offset: part.offset, length: part.length, state: "poisoned" })),
-    );
+    const parts = goodParts(context.ledger.view, range);
+    context.ledger.mark(inState(parts, "poisoned"));
     for (const part of parts)
       context.emit({ offset: part.offset, length: part.length, kind: "poisoned" });
   }

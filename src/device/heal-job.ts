@@ -46,13 +46,13 @@ export class HealWrites {
   ): Generator<HealJob> {
     let last: HealJob | undefined;
     for (const [position, write] of this.sorted.entries()) {
-      const range = { offset: write.offset, length: write.data.length };
-      for (const bad of merge(poison.bad(range))) {
-        const units = alignOut(bad, geometry.clearUnit);
-        const run = {
-          offset: units.offset,
-          length: Math.min(endOf(units), geometry.size) - units.offset,
-        };
+      const end = write.offset + write.data.length;
+      for (let at = write.offset; at < end;) {
+        // Looked up anew each time, because the list changes while the jobs before are run.
+        const bad = firstBad(poison, { offset: at, length: end - at });
+        if (bad === undefined) break;
+        const run = within(alignOut(bad, geometry.clearUnit), geometry.size);
+        at = endOf(run);
         if (last !== undefined && run.offset < endOf(last.run)) {
           last = join(last, run, position);
         } else {
@@ -113,18 +113,18 @@ function join(last: HealJob, run: ByteRange, position: number): HealJob {
   return { run: { offset: last.run.offset, length: end - last.run.offset }, writes };
 }
 
-/** Bad ranges whatever their state, joined where they touch. */
-function* merge(ranges: Iterable<ByteRange>): Generator<ByteRange> {
-  let last: ByteRange | undefined;
-  for (const range of ranges) {
-    if (last !== undefined && endOf(last) === range.offset) {
-      last = { offset: last.offset, length: last.length + range.length };
-    } else {
-      if (last !== undefined) yield last;
-      last = range;
-    }
+function within(range: ByteRange, size: number): ByteRange {
+  return { offset: range.offset, length: Math.min(endOf(range), size) - range.offset };
+}
+
+/** The first bad bytes of a range, whatever their states, up to the first good one. */
+function firstBad(poison: PoisonView, range: ByteRange): ByteRange | undefined {
+  let first: ByteRange | undefined;
+  for (const { offset, length } of poison.bad(range)) {
+    if (first !== undefined && endOf(first) !== offset) break;
+    first = { offset: first?.offset ?? offset, length: (first?.length ?? 0) + length };
   }
-  if (last !== undefined) yield last;
+  return first;
 }
 
 /** What of a run no range covers. */

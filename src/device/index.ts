@@ -3,6 +3,7 @@
  *
  * Promises R1 to R6 at every device, whoever calls. Stands on base, os and poison.
  */
+export { checkedDevice } from "./checked-device.ts";
 export type { DeviceEvent } from "./careful-read.ts";
 export {
   COMPLETE,
@@ -35,3 +36,4 @@ export {
   type MemoryDeviceOptions,
   type SimulatedDeviceOptions,
 } from "./simulated-device.ts";
+export { sliceDevice } from "./slice-device.ts";

@@ -35,10 +35,12 @@ import {
 } from "./device.ts";
 import type { DirectAccess } from "./direct-access.ts";
 import { DirectFace } from "./direct-face.ts";
+import { guardedMedia } from "./guarded-media.ts";
 import { InFlight } from "./in-flight.ts";
 import { Ledger, type LedgerOptions, type StateChanges } from "./ledger.ts";
 import type { Faults, Media } from "./media.ts";
 import { clearWithoutData, healAll, type HealContext } from "./recovery-write.ts";
+import { anyBad, goodParts, inState } from "./states.ts";
 import { Unsettled } from "./unsettled.ts";
 
 /** What a device is made of, beside its medium. */
@@ -70,13 +72,13 @@ export class MediaDevice implements ManagedDevice {
   readonly #inFlight = new InFlight();
   readonly #listeners = new Set<(event: DeviceEvent) => void>();
   readonly #uuid: string | undefined;
-  #failure: Error | undefined;
+  #failure: unknown;
   #dirty = false;
   #closed = false;
 
   /** @throws {StorageError} if an intent that a crash left cannot be settled for another reason than bad media */
   constructor(media: Media, options: MediaDeviceOptions = {}) {
-    this.media = watchFlush(media, (failure) => {
+    this.media = guardedMedia(media, (failure) => {
       this.#failure = failure;
     });
     this.size = media.size;
@@ -203,7 +205,7 @@ export class MediaDevice implements ManagedDevice {
   write(from: Uint8Array, offset: number, mode: AccessMode = "access"): void {
     const range = { offset, length: from.length };
     this.change(range, () => {
-      if (this.poison.empty || !hasAny(this.poison.bad(range))) this.#plainWrite(from, offset);
+      if (!anyBad(this.poison, range)) this.#plainWrite(from, offset);
       else this.#healOne(from, offset, mode);
     });
   }
@@ -219,11 +221,10 @@ export class MediaDevice implements ManagedDevice {
 
   #listBad(ranges: readonly ByteRange[]): void {
     for (const range of ranges) {
-      const parts = [...this.poison.states(range)].filter(
-        (part) => part.state === "clean" || part.state === "unread",
-      );
-      this.ledger.mark(parts.map((part) => ({ ...part, state: "poisoned" })));
-      for (const part of parts) this.#context.emit({ ...part, kind: "poisoned" });
+      const parts = goodParts(this.poison, range);
+      this.ledger.mark(inState(parts, "poisoned"));
+      for (const { offset, length } of parts)
+        this.#context.emit({ offset, length, kind: "poisoned" });
     }
   }
 
@@ -311,7 +312,7 @@ export class MediaDevice implements ManagedDevice {
   recordRead(range: ByteRange): void {
     this.#check(range);
     const unread = [...this.poison.states(range)].filter((part) => part.state === "unread");
-    if (unread.length > 0) this.ledger.mark(unread.map((part) => ({ ...part, state: "clean" })));
+    if (unread.length > 0) this.ledger.mark(inState(unread, "clean"));
   }
 
   recordBad(range: ByteRange, state: "poisoned" | "lost"): void {
@@ -379,23 +380,4 @@ export class MediaDevice implements ManagedDevice {
       path: this.media.name,
     });
   }
-}
-
-function hasAny(ranges: Iterable<unknown>): boolean {
-  for (const _ of ranges) return true;
-  return false;
-}
-
-/** The medium, telling of a flush that failed. */
-function watchFlush(media: Media, onFailure: (error: Error) => void): Media {
-  const flush = media.flush.bind(media);
-  media.flush = () => {
-    try {
-      flush();
-    } catch (error) {
-      onFailure(error instanceof Error ? error : new Error(String(error)));
-      throw error;
-    }
-  };
-  return media;
 }

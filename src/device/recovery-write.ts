@@ -29,6 +29,7 @@ import type { HealWrite } from "./device.ts";
 import { compose, HealWrites, uncovered, type HealJob, type Piece } from "./heal-job.ts";
 import type { StateChanges } from "./ledger.ts";
 import { fillMarker } from "./marker.ts";
+import { goodParts, inState, isBad } from "./states.ts";
 import { restore, type Unsettled } from "./unsettled.ts";
 
 /** What a recovery write works on. */
@@ -129,7 +130,7 @@ function writeRest(context: HealContext, { sorted, failures, healed }: Progress)
   let wrote = false;
   for (const write of sorted.sorted) {
     if (failures[write.index] !== undefined) continue;
-    for (const gap of [...healed.gaps(write.offset, write.data.length)]) {
+    for (const gap of healed.gaps(write.offset, write.data.length)) {
       const start = gap.offset - write.offset;
       try {
         context.media.write(write.data.subarray(start, start + gap.length), gap.offset);
@@ -147,13 +148,8 @@ function writeRest(context: HealContext, { sorted, failures, healed }: Progress)
 function prepare(context: HealContext, sorted: HealWrites, job: HealJob): Prepared {
   const { media, ledger } = context;
   const keep: Piece[] = [];
-  for (const part of [...ledger.view.states(job.run)]) {
-    if (part.state === "poisoned" || part.state === "lost") continue;
-    keep.push(...readKept(context, part));
-  }
-  const bad = [...ledger.view.states(job.run)].filter(
-    (part) => part.state === "poisoned" || part.state === "lost",
-  );
+  for (const part of goodParts(ledger.view, job.run)) keep.push(...readKept(context, part));
+  const bad = Array.from(ledger.view.states(job.run)).filter((part) => isBad(part.state));
   const data = sorted.data(job.run, job.writes);
   const bystanders = uncovered(bad, data);
   let failure: string | undefined;
@@ -255,7 +251,7 @@ function putBack(context: HealContext, jobs: readonly Prepared[]): StateChanges 
     lost: failed.flatMap((job) => job.bad),
     keep: failed.flatMap((job) => job.keep),
   });
-  return gone.map((range) => ({ ...range, state: "lost" }));
+  return inState(gone, "lost");
 }
 
 /** The states that the end of a job leaves. */
@@ -266,7 +262,7 @@ function changesOf(job: Prepared): StateChanges {
       length: data.length,
       state: "clean" as const,
     }));
-    return [...healed, ...job.bystanders.map((range) => ({ ...range, state: "lost" as const }))];
+    return [...healed, ...inState(job.bystanders, "lost")];
   }
   const clearedEnd = job.run.offset + job.cleared;
   const isFullClear = job.cleared >= job.run.length;

@@ -47,7 +47,8 @@ export async function scrub(
   const buffer = new Uint8Array(Math.min(chunk, range.length));
   const found: ByteRange[] = [];
   let foundBytes = 0;
-  for (let done = 0; done < range.length && signal?.aborted !== true;) {
+  for (let done = 0; done < range.length;) {
+    if (signal?.aborted === true) break;
     const part = { offset: range.offset + done, length: Math.min(chunk, range.length - done) };
     for (const bad of await scrubPart(device, buffer.subarray(0, part.length), part.offset)) {
       foundBytes += bad.length;

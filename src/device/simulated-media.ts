@@ -124,7 +124,8 @@ export class SimulatedMedia implements Media {
   ): Faults {
     if (this.#isWhole(offset, into.length)) return read(into, offset);
     const faults = RangeSet.from(this.#hit({ offset, length: into.length }));
-    for (const gap of [...faults.gaps(offset, into.length)]) {
+    const gaps = Array.from(faults.gaps(offset, into.length));
+    for (const gap of gaps) {
       const start = gap.offset - offset;
       for (const fault of read(into.subarray(start, start + gap.length), gap.offset))
         faults.add(fault.offset, fault.length);
@@ -136,7 +137,8 @@ export class SimulatedMedia implements Media {
   #hit(range: ByteRange): ByteRange[] {
     const units = this.#units(range);
     const hit = [...this.#faults.poison.within(units.offset, units.length)];
-    for (const part of [...this.#faults.transient.within(range.offset, range.length)]) {
+    const passing = Array.from(this.#faults.transient.within(range.offset, range.length));
+    for (const part of passing) {
       hit.push(this.#units(part));
       this.#faults.transient.delete(part.offset, part.length);
       this.#ended.transient.add(part.offset, part.length);
@@ -205,7 +207,8 @@ export class SimulatedMedia implements Media {
   }
 
   #end(kind: "poison" | "transient", range: ByteRange): void {
-    for (const part of [...this.#faults[kind].within(range.offset, range.length)]) {
+    const parts = Array.from(this.#faults[kind].within(range.offset, range.length));
+    for (const part of parts) {
       this.#ended[kind].add(part.offset, part.length);
       this.#faults[kind].delete(part.offset, part.length);
     }

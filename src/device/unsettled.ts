@@ -11,6 +11,7 @@ import type { Intent } from "../poison/index.ts";
 import type { Ledger, StateChanges } from "./ledger.ts";
 import { fillMarker } from "./marker.ts";
 import type { Media } from "./media.ts";
+import { inState } from "./states.ts";
 
 /** Bytes restored with one write. */
 const CHUNK = 1024 * 1024;
@@ -66,10 +67,7 @@ export class Unsettled {
       const { id, intent, done } = this.#entries[0];
       if (done === undefined) {
         const gone = restore(this.#media, intent);
-        this.#ledger.endIntent(id, [
-          ...lost(intent),
-          ...gone.map((range) => ({ ...range, state: "lost" as const })),
-        ]);
+        this.#ledger.endIntent(id, [...lost(intent), ...inState(gone, "lost")]);
       } else {
         this.#ledger.endIntent(id, done);
       }
@@ -80,11 +78,7 @@ export class Unsettled {
 }
 
 function lost(intent: Intent): StateChanges {
-  return intent.lost.map((range) => ({
-    offset: range.offset,
-    length: range.length,
-    state: "lost",
-  }));
+  return inState(intent.lost, "lost");
 }
 
 function copyShared(

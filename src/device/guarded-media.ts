@@ -1,0 +1,27 @@
+/** guardedMedia: a medium whose failed flush is told, because after one nobody knows what of the earlier writes is on the disk. */
+import type { Media } from "./media.ts";
+
+/** The same medium; `onFailure` hears of every flush that failed, before the caller does. */
+export function guardedMedia(media: Media, onFailure: (error: unknown) => void): Media {
+  const view = media.view?.bind(media);
+  return {
+    name: media.name,
+    size: media.size,
+    capabilities: media.capabilities,
+    read: (into, offset) => media.read(into, offset),
+    readSync: (into, offset) => media.readSync(into, offset),
+    readBack: (into, offset) => media.readBack(into, offset),
+    write: (from, offset) => media.write(from, offset),
+    clear: (range) => media.clear(range),
+    flush: () => {
+      try {
+        media.flush();
+      } catch (error) {
+        onFailure(error);
+        throw error;
+      }
+    },
+    ...(view === undefined ? {} : { view }),
+    close: () => media.close(),
+  };
+}
