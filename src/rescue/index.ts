@@ -29,7 +29,7 @@ export { scan, type ScanOptions } from "./scan.ts";
 export { survey, type Survey, type SurveyedVolume, type SurveyOptions } from "./survey.ts";
 export type { Target, TargetOptions, Volume } from "./target.ts";
 export { verify, verifyExitCode, type ComparedFile, type Comparison, type Verification } from "./verify.ts";
-export { describeTarget, readPoisonList } from "./open-target.ts";
+export { describeTarget, readPoisonList, readPoisonListFor, type DescribeOptions } from "./open-target.ts";
 export { readKernelLog, parseKernelLog, KernelLogReader, type KernelLog, type KernelLogOptions, type LoggedDisk } from "./kernel-log.ts";
 export type { KernelEvent, KernelEventCause, KernelEventKind } from "./kernel-event.ts";
 export { placeEvents, type PlacedEvent, type PlacedEvents, type PlaceOptions } from "./place-events.ts";

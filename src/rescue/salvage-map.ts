@@ -33,7 +33,8 @@ export function writeMap(files: HostFiles, path: string, content: MapContent): v
 export function readMap(files: HostFiles, path: string, size: number): RangeSet {
   const text = readText(files, path, LARGEST);
   const done = new RangeSet();
-  for (const { offset, length, state } of parseMapfile(text, { size, name: `map "${path}"` }).ranges) {
+  for (const { offset, length, state } of parseMapfile(text, { size, name: `map "${path}"` })
+    .ranges) {
     if (state === "clean") done.add(offset, length);
   }
   return done;
