@@ -35,3 +35,8 @@ export function several<Value>(
 ): (text: string, before: readonly Value[] | undefined) => readonly Value[] {
   return (text, before) => [...(before ?? []), parse(text)];
 }
+
+/** A whole number from 0 up. */
+export function integerArgument(text: string): number {
+  return countArgument(0)(text);
+}

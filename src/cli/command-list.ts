@@ -10,5 +10,59 @@ export interface CommandEntry {
 
 /** Every verb, in the order of the work. */
 export const COMMANDS: readonly CommandEntry[] = [
-  // entries: { name, summary, load: async () => (await import("./commands/NAME.ts")).NAME }
+  {
+    name: "create",
+    summary: "make an image that fails as it is told",
+    load: async () => (await import("./commands/create.ts")).create,
+  },
+  {
+    name: "inject",
+    summary: "tell an image which ranges fail",
+    load: async () => (await import("./commands/inject.ts")).inject,
+  },
+  {
+    name: "scrub",
+    summary: "read everything, so that latent errors become known",
+    load: async () => (await import("./commands/scrub.ts")).scrub,
+  },
+  {
+    name: "list",
+    summary: "print the list of bad ranges",
+    load: async () => (await import("./commands/list.ts")).list,
+  },
+  {
+    name: "survey",
+    summary: "tell which bytes of which files are gone",
+    load: async () => (await import("./commands/survey.ts")).survey,
+  },
+  {
+    name: "salvage",
+    summary: "copy every clean byte out, with a map",
+    load: async () => (await import("./commands/salvage.ts")).salvage,
+  },
+  {
+    name: "plan",
+    summary: "say exactly what a repair would do",
+    load: async () => (await import("./commands/plan.ts")).plan,
+  },
+  {
+    name: "repair",
+    summary: "fetch the missing bytes and write them in place",
+    load: async () => (await import("./commands/repair.ts")).repair,
+  },
+  {
+    name: "verify",
+    summary: "prove that what is there is whole",
+    load: async () => (await import("./commands/verify.ts")).verify,
+  },
+  {
+    name: "digest",
+    summary: "write digests of a tree while it is good",
+    load: async () => (await import("./commands/digest.ts")).digest,
+  },
+  {
+    name: "demo",
+    summary: "show all of it on an image made here",
+    load: async () => (await import("./commands/demo.ts")).demo,
+  },
 ];

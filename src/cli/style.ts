@@ -13,6 +13,12 @@ export interface Style {
   readonly cyan: Paint;
 }
 
+/** The colour of a state, wherever it is shown. */
+export function stateColor(style: Style, state: "clean" | "unread" | "poisoned" | "lost"): Paint {
+  if (state === "clean") return style.green;
+  return state === "unread" ? style.dim : style.red;
+}
+
 /** Makes the colours, or the same functions without effect. */
 export function createStyle(enabled: boolean): Style {
   const paint =

@@ -1,7 +1,7 @@
 /** Totals: the line of R7 that every command prints: `total = clean + unread + poisoned + lost`, exact, in bytes. */
 import { assert } from "../base/index.ts";
 import type { PoisonTotals } from "../poison/index.ts";
-import type { Style } from "./style.ts";
+import { stateColor, type Style } from "./style.ts";
 
 /** The four states in the order of the line. */
 const STATES = ["clean", "unread", "poisoned", "lost"] as const;
@@ -22,10 +22,9 @@ export function formatTotals(
 ): string {
   const sum = STATES.reduce((bytes, state) => bytes + totals[state], 0);
   assert(sum === totals.total, "R7: total = clean + unread + poisoned + lost");
-  const colors = { clean: style.green, unread: style.dim, poisoned: style.red, lost: style.red };
   const parts = STATES.map((state) => {
     const text = `${state} ${totals[state]}`;
-    return totals[state] === 0 ? text : colors[state](text);
+    return totals[state] === 0 ? text : stateColor(style, state)(text);
   });
   const line = `${style.bold(`total ${totals.total}`)} = ${parts.join(" + ")}\n`;
   const pieces = Object.entries(moved).map(([what, bytes]) => `${what} ${bytes}`);

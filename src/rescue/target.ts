@@ -25,7 +25,13 @@ export interface Target {
   /** Ascending; parts of the device outside all volumes are in `outside`. */
   readonly volumes: readonly Volume[];
   /** What the rest of the device is: partition tables and unpartitioned space. */
-  readonly outside: readonly { readonly offset: number; readonly length: number; readonly what: "partition-table" | "unpartitioned" }[];
+  readonly outside: readonly {
+    readonly offset: number;
+    readonly length: number;
+    readonly what: "partition-table" | "unpartitioned";
+  }[];
+  /** Sentences for people: what its list and its partition table left open. */
+  readonly notes?: readonly string[];
   close(): Promise<void>;
 }
 

@@ -1,0 +1,141 @@
+/** theriac inject: tells a simulated image which ranges fail, and how. */
+import { Option } from "commander";
+import { checkRange, StorageError, type ByteRange } from "../../base/index.ts";
+import { openDevice, SimulatedDevice } from "../../device/index.ts";
+import type { FaultKind } from "../../poison/index.ts";
+import { readPoisonList } from "../../rescue/index.ts";
+import { several, sizeArgument } from "../arguments.ts";
+import type { CommandContext, CommandModule } from "../command.ts";
+import { formatTotals } from "../totals.ts";
+
+const FAULTS: readonly FaultKind[] = ["poison", "transient", "refuses", "partial", "slow"];
+
+interface InjectOptions {
+  readonly at?: readonly number[];
+  readonly length?: readonly number[];
+  readonly fromList?: string;
+  readonly fault: FaultKind;
+  readonly latent?: boolean;
+  readonly off?: boolean;
+}
+
+/** `theriac inject IMAGE --at OFFSET --length N` */
+export const inject: CommandModule<InjectOptions> = {
+  configure(command) {
+    command
+      .argument("<image>", "an image of theriac create")
+      .option("--at <offset>", "where; may be given several times", several(sizeArgument))
+      .option(
+        "--length <size>",
+        "how much; once for each --at, or once for all",
+        several(sizeArgument),
+      )
+      .option("--from-list <file>", "poison what a list names: badblocks, ndctl, cxl, ddrescue map")
+      .option("--latent", "nobody knows of it before something touches it")
+      .addOption(
+        new Option("--fault <kind>", "what happens there").choices(FAULTS).default("poison"),
+      )
+      .option("--off", "end a fault; data comes back by writing alone");
+  },
+  async run(context, { args: [image = ""], options }) {
+    if (options.latent === true && (options.fault !== "poison" || options.off === true)) {
+      throw new RangeError("Cannot use --latent: want it with --fault poison, turned on");
+    }
+    const device = openSimulated(image);
+    try {
+      const ranges = await wantedRanges(image, options, device.size);
+      const done = await injectAll(context, { device, ranges, options });
+      device.flush();
+      const totals = device.poison.totals();
+      const bytes = done.reduce((sum, range) => sum + range.length, 0);
+      const { fault, latent = false, off = false } = options;
+      return {
+        exitCode: 0,
+        document: {
+          schema: "theriac.inject/1",
+          target: image,
+          fault,
+          on: !off,
+          latent,
+          bytes,
+          totals,
+          ranges: done,
+        },
+        text: () =>
+          formatTotals(totals, context.style, {
+            [off ? `${fault} ended` : `${fault} injected`]: bytes,
+          }),
+      };
+    } finally {
+      device.close();
+    }
+  },
+};
+
+function openSimulated(image: string): SimulatedDevice {
+  const device = openDevice(image, { access: "write" });
+  if (device instanceof SimulatedDevice) return device;
+  device.close();
+  throw new StorageError(
+    "EOPNOTSUPP",
+    `Cannot inject into ${image}: it is no simulated image: theriac create ${image} --adopt makes it one`,
+    { path: image, syscall: "inject" },
+  );
+}
+
+/** Every range that was asked for, checked before the first is touched. */
+async function wantedRanges(
+  image: string,
+  options: InjectOptions,
+  size: number,
+): Promise<readonly ByteRange[]> {
+  const { at = [], length = [], fromList } = options;
+  const listed = fromList === undefined ? [] : (await readPoisonList(fromList, size)).ranges;
+  const bad = listed.filter(({ state }) => state === "poisoned" || state === "lost");
+  if (at.length === 0 && fromList === undefined) {
+    throw new RangeError(
+      `Cannot inject into ${image}: want --at OFFSET --length SIZE, or --from-list FILE`,
+    );
+  }
+  if (at.length > 0 && length.length !== at.length && length.length !== 1) {
+    throw new RangeError(
+      `Cannot pair --at and --length: want one --length, or one for each --at: got ${at.length} and ${length.length}`,
+    );
+  }
+  const given = at.map((offset, index) => ({ offset, length: length[index] ?? length[0] ?? 0 }));
+  for (const range of given) {
+    checkRange(range, size);
+    if (range.length === 0)
+      throw new RangeError(`Cannot inject at ${range.offset}: want a length above 0`);
+  }
+  return [...given, ...bad.map(({ offset, length: bytes }) => ({ offset, length: bytes }))];
+}
+
+/** What is injected where. */
+interface Injection {
+  readonly device: SimulatedDevice;
+  readonly ranges: readonly ByteRange[];
+  readonly options: InjectOptions;
+}
+
+/** Injects range by range; a signal ends it between two, and what was injected stays. @returns the ranges as rounded out */
+async function injectAll(context: CommandContext, injection: Injection): Promise<ByteRange[]> {
+  const { device, ranges, options } = injection;
+  const done: ByteRange[] = [];
+  for (const range of ranges) {
+    await context.checkpoint();
+    context.progress.report({
+      phase: "injecting",
+      done: done.length,
+      total: ranges.length,
+      unit: "items",
+    });
+    if (options.fault === "poison" && options.off !== true) {
+      done.push(device.inject(range, { latent: options.latent ?? false }));
+      continue;
+    }
+    device.setFault({ ...range, kind: options.fault, on: options.off !== true });
+    done.push(range);
+  }
+  return done;
+}

@@ -1,0 +1,99 @@
+/** theriac list: the list of bad ranges, for people or in the form of another program. */
+import { Option } from "commander";
+import type { Device } from "../../device/index.ts";
+import {
+  formatBadblocks,
+  formatCxl,
+  formatMapfile,
+  formatNdctl,
+  type PoisonFormat,
+  type PoisonView,
+  type StateRange,
+} from "../../poison/index.ts";
+import type { CommandContext, CommandModule } from "../command.ts";
+import { openListed } from "../open-listed.ts";
+import { printable, stateColor } from "../style.ts";
+import { formatTotals } from "../totals.ts";
+import { addPoisonOption } from "./shared-options.ts";
+
+interface ListOptions {
+  readonly format?: PoisonFormat;
+  readonly all?: boolean;
+  readonly poison?: string;
+}
+
+const FORMATS: Readonly<Record<PoisonFormat, (view: PoisonView) => Iterable<string>>> = {
+  badblocks: formatBadblocks,
+  ndctl: formatNdctl,
+  cxl: formatCxl,
+  mapfile: formatMapfile,
+};
+
+/** `theriac list IMAGE` */
+export const list: CommandModule<ListOptions> = {
+  configure(command) {
+    command
+      .argument("<image>", "a raw file, a whole disk, or one file system")
+      .addOption(
+        new Option("--format <format>", "print the list as another program does").choices(
+          Object.keys(FORMATS),
+        ),
+      )
+      .option("--all", "clean and unread ranges too");
+    addPoisonOption(command);
+  },
+  async run(context, { args: [image = ""], options }) {
+    const { device, notes } = await openListed(image, { ...options, access: "read" });
+    for (const note of notes) context.warn(note);
+    // the list outlives the device: it is memory
+    device.close();
+    const { format, all = false } = options;
+    const totals = device.poison.totals();
+    const shown = (): Iterable<StateRange> => rangesOf(device, all);
+    if (format !== undefined) {
+      const text = (): Iterable<string> => FORMATS[format](device.poison);
+      const document = { schema: "theriac.list/1", target: image, totals, notes, format };
+      return {
+        exitCode: 0,
+        document: { ...document, text: context.json ? [...text()].join("") : "" },
+        text,
+      };
+    }
+    const document = { schema: "theriac.list/1", target: image, totals, notes, ranges: shown() };
+    return {
+      exitCode: 0,
+      document,
+      text: () => tableOf(context, image, { device, ranges: shown() }),
+    };
+  },
+};
+
+function* rangesOf(device: Device, all: boolean): Generator<StateRange> {
+  for (const { offset, length, state } of device.poison.states({
+    offset: 0,
+    length: device.size,
+  })) {
+    if (all || state === "poisoned" || state === "lost") yield { offset, length, state };
+  }
+}
+
+/** One range a line: wide enough for the device's size, so that nothing has to be measured before the first line. */
+function* tableOf(
+  context: CommandContext,
+  image: string,
+  shown: { readonly device: Device; readonly ranges: Iterable<StateRange> },
+): Generator<string> {
+  const { style } = context;
+  const { device, ranges } = shown;
+  const width = Math.max(6, String(device.size).length);
+  let count = 0;
+  for (const { offset, length, state } of ranges) {
+    if (count === 0)
+      yield `${style.bold(`${"OFFSET".padStart(width)}  ${"LENGTH".padStart(width)}  STATE`)}\n`;
+    count += 1;
+    const color = stateColor(style, state);
+    yield `${String(offset).padStart(width)}  ${String(length).padStart(width)}  ${color(state)}\n`;
+  }
+  if (count === 0) yield `${printable(image)}: no bad range is known\n`;
+  yield formatTotals(device.poison.totals(), style);
+}
