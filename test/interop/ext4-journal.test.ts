@@ -54,19 +54,20 @@ async function expectAsReplayed(path: string): Promise<Ext4Volume> {
     }
     expect(wrong).toEqual([]);
     // Long reads merge the same way.
-    const long = await volume.readBlocks(0, Math.min(blockCount, 1024));
     const end = Math.min(blockCount, 1024);
-    for (let block = 0; block < end; block += 1) {
-      const part =
-        long?.bytes.subarray(block * blockSize, (block + 1) * blockSize) ?? new Uint8Array(0);
-      if (!own.has(block))
-        expect(
-          Buffer.compare(part, want.subarray(block * blockSize, (block + 1) * blockSize)),
-          `block ${block}`,
-        ).toBe(0);
-    }
+    const long = (await volume.readBlocks(0, end))?.bytes ?? new Uint8Array(0);
+    const bytesOf = (bytes: Uint8Array, block: number): Uint8Array =>
+      bytes.subarray(block * blockSize, (block + 1) * blockSize);
+    const wrongInLong = Array.from({ length: end }, (_, block) => block).filter(
+      (block) =>
+        !own.has(block) && Buffer.compare(bytesOf(long, block), bytesOf(want, block)) !== 0,
+    );
+    expect(wrongInLong).toEqual([]);
     // e2fsck says so where it had to stop before the end of the log.
-    expect(volume.journal.status === "unreadable", volume.journal.message).toBe(corrupt);
+    expect({
+      corrupt: volume.journal.status === "unreadable",
+      said: volume.journal.message,
+    }).toMatchObject({ corrupt });
     return volume;
   } finally {
     source.close();
@@ -189,14 +190,17 @@ describe.skipIf(!canMount())("ext4 journals left by Linux", () => {
     },
   ];
   const statuses = new Set<string>();
-  afterAll(() => expect(statuses).toContain("replayed"));
   for (const [index, { args, options }] of cases.entries()) {
     test(`readBlocks() serves what e2fsck replays: ${args.join(" ")}, mounted with ${options}`, async () => {
       console.log(`SEED=${seed}`);
       const path = dirtyByLinux(args, options, createPrng(seed * 100 + index));
       const volume = await expectAsReplayed(path);
-      expect(["replayed", "none"], volume.journal.message).toContain(volume.journal.status);
+      expect(["replayed", "none"]).toContain(volume.journal.status);
       statuses.add(volume.journal.status);
     });
   }
+
+  test("Linux left a journal to replay", () => {
+    expect(statuses).toContain("replayed");
+  });
 });

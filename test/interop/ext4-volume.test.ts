@@ -96,6 +96,16 @@ async function compare(path: string): Promise<void> {
   }
 }
 
+/** Features that exclude each other. @returns whether clusters are on */
+function layout(prng: Prng, features: string[]): boolean {
+  const bigalloc = prng.chance(0.25);
+  if (bigalloc) features.push("bigalloc", "extent");
+  const metaGroups = !bigalloc && prng.chance(0.3);
+  if (metaGroups) features.push("meta_bg", "^resize_inode");
+  else if (prng.chance(0.3)) features.push("^resize_inode");
+  return bigalloc;
+}
+
 /** Random options that mke2fs takes together. */
 function options(prng: Prng): { readonly size: number; readonly args: string[] } {
   const blockSize = prng.pick([1024, 1024, 2048, 4096]);
@@ -108,11 +118,7 @@ function options(prng: Prng): { readonly size: number; readonly args: string[] }
     return on;
   };
   const args = ["-b", String(blockSize)];
-  const bigalloc = prng.chance(0.25);
-  if (bigalloc) features.push("bigalloc", "extent");
-  const metaGroups = !bigalloc && prng.chance(0.3);
-  if (metaGroups) features.push("meta_bg", "^resize_inode");
-  else if (prng.chance(0.3)) features.push("^resize_inode");
+  const bigalloc = layout(prng, features);
   toggle("flex_bg", 0.6);
   toggle("64bit", 0.6);
   if (!toggle("metadata_csum", 0.6)) toggle("uninit_bg", 0.6);

@@ -5,7 +5,7 @@
  * (or backup), descriptors (or backups), the journal replayed in memory, and then superblock and descriptors once more through it, because a
  * dirty journal may hold newer ones. Only the absence of any superblock is an error; all else is a Problem.
  */
-import { StorageError, type MaybePromise } from "../../base/index.ts";
+import type { MaybePromise } from "../../base/index.ts";
 import type { JournalState, Problem } from "../file-map.ts";
 import { Bitmaps } from "./bitmaps.ts";
 import { BlockReader, type BlockReaderOptions, type BlockSource } from "./block-reader.ts";
@@ -44,12 +44,6 @@ export async function openExt4Volume(
   const problems = new Problems();
   const report = problems.add.bind(problems);
   const superblock = await findSuperblock(source, report);
-  if (hasFeature(superblock, "journal_dev")) {
-    throw new StorageError(
-      "EBADMSG",
-      `Cannot read as ext4: this is an external journal, UUID ${superblock.uuid}, of another volume`,
-    );
-  }
   const reader = new BlockReader(source, superblock.blockSize, options);
   // What is wrong before the replay may be right after it: it is told only if the journal changes nothing.
   const early = new Problems();

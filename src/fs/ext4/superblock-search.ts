@@ -21,6 +21,9 @@ import {
 /** Backups looked at per block size, and votes that end the search. */
 const GROUPS = [1, 3, 5, 7, 9, 25, 27, 49, 81, 125, 243, 343, 2, 4, 6, 8];
 const ENOUGH_VOTES = 3;
+/** Where group 1 begins at the latest with blocks of 4 KiB: how far every KiB is looked at when nothing else found a backup. */
+const SWEEP_END = 128 * 1024 * 1024 + 4096;
+const SWEEP_STEP = 1024 * 1024;
 
 interface RawSuperblock {
   readonly bytes: Uint8Array;
@@ -51,7 +54,8 @@ export async function isExt4(source: BlockSource): Promise<boolean> {
   if (raw === undefined) return false;
   if (decodeSuperblock(raw.bytes, "primary").superblock !== undefined) return true;
   if (raw.bad.length === 0 && !hasSuperblockMagic(raw.bytes) && !isBlank(raw.bytes)) return false;
-  return (await searchBackups(source, undefined)) !== undefined;
+  const found = await searchBackups(source, undefined);
+  return (found ?? (raw.bad.length > 0 ? await sweep(source) : undefined)) !== undefined;
 }
 
 /** All zeros: what trimming or clearing leaves of a superblock. */
@@ -80,7 +84,8 @@ export async function findSuperblock(
   const whole = raw.bad.length === 0;
   if (result.superblock !== undefined && whole && result.checksumOk !== false)
     return result.superblock;
-  const backup = await searchBackups(source, result.superblock);
+  const backup =
+    (await searchBackups(source, result.superblock)) ?? (await sweepIfWorth(source, raw));
   const why = !whole
     ? "is partly unreadable"
     : result.superblock === undefined
@@ -143,17 +148,9 @@ async function searchBackups(
   const votes = new Map<string, Superblock[]>();
   for (const { offset, group } of candidates(source, hint)) {
     const raw = await readAt(source, offset);
-    if (raw === undefined || raw.bad.length > 0 || !hasSuperblockMagic(raw.bytes)) continue;
-    const { superblock, checksumOk } = decodeBackup(raw.bytes);
-    if (superblock === undefined || checksumOk === false) continue;
-    const geometry = new Geometry(superblock);
-    // The field has 16 bits; the kernel compares no more.
-    if (
-      superblock.blockGroup !== group % 65536 ||
-      geometry.superblockOf(group) * superblock.blockSize !== offset
-    )
-      continue;
-    if (!geometry.hasSuper(group)) continue;
+    if (raw === undefined || raw.bad.length > 0) continue;
+    const superblock = backupAt(raw.bytes, offset);
+    if (superblock === undefined || superblock.blockGroup !== group % 65536) continue;
     const key = identity(superblock);
     const agreeing = votes.get(key) ?? [];
     agreeing.push(superblock);
@@ -165,13 +162,58 @@ async function searchBackups(
   return best[0];
 }
 
-function decodeBackup(bytes: Uint8Array): {
-  superblock: Superblock | undefined;
-  checksumOk: boolean | undefined;
-} {
+/** The backup that 1024 bytes are, if they say themselves that they stand where they were read. */
+function backupAt(bytes: Uint8Array, offset: number): Superblock | undefined {
+  if (!hasSuperblockMagic(bytes)) return undefined;
   const result = decodeSuperblock(bytes, "backup");
-  if (result.superblock === undefined) return { superblock: undefined, checksumOk: undefined };
-  return { superblock: result.superblock, checksumOk: result.checksumOk };
+  if (result.superblock === undefined || result.checksumOk === false) return undefined;
+  const { superblock } = result;
+  const geometry = new Geometry(superblock);
+  const group = geometry.groupOf(Math.floor(offset / superblock.blockSize));
+  // The field has 16 bits; the kernel compares no more.
+  if (group < 1 || superblock.blockGroup !== group % 65536 || !geometry.hasSuper(group))
+    return undefined;
+  return geometry.superblockOf(group) * superblock.blockSize === offset ? superblock : undefined;
+}
+
+/** A sweep is for volumes that were one: not for what never had a magic number in readable bytes. */
+async function sweepIfWorth(
+  source: BlockSource,
+  raw: RawSuperblock,
+): Promise<Superblock | undefined> {
+  const worth = raw.bad.length > 0 || hasSuperblockMagic(raw.bytes) || isBlank(raw.bytes);
+  return worth ? sweep(source) : undefined;
+}
+
+/** Looks at every KiB of the first 128 MiB: finds the backup of group 1 whatever the size of a group (mke2fs -g). */
+async function sweep(source: BlockSource): Promise<Superblock | undefined> {
+  const end = Math.min(source.size, SWEEP_END);
+  const bytes = new Uint8Array(SWEEP_STEP);
+  for (let at = 0; at < end; at += SWEEP_STEP) {
+    const part = bytes.subarray(0, Math.min(SWEEP_STEP, end - at));
+    const { missing } = await source.read(part, at);
+    for (const range of missing) part.fill(0, range.offset - at, endOf(range) - at);
+    for (let place = 0; place + SUPERBLOCK_SIZE <= part.length; place += SUPERBLOCK_SIZE) {
+      if (part[place + 0x38] !== 0x53 || part[place + 0x39] !== 0xef) continue;
+      const holed = missing.some(
+        (range) => range.offset < at + place + SUPERBLOCK_SIZE && endOf(range) > at + place,
+      );
+      const superblock = holed
+        ? undefined
+        : backupAt(part.subarray(place, place + SUPERBLOCK_SIZE), at + place);
+      if (superblock !== undefined) return superblock;
+    }
+  }
+  return undefined;
+}
+
+/** UUID of the external journal that a device is; `undefined` where it is none. Such a device is no volume and has no owners but the journal. */
+export async function externalJournalUuid(source: BlockSource): Promise<string | undefined> {
+  const raw = await readAt(source, SUPERBLOCK_OFFSET);
+  if (raw === undefined || raw.bad.length > 0) return undefined;
+  const result = decodeSuperblock(raw.bytes, "primary");
+  if (result.superblock !== undefined) return undefined;
+  return /external journal of another volume, UUID (\S+)/.exec(result.why)?.[1];
 }
 
 /** Where backups can be: by what the primary still says, then by mke2fs's own sizes for every block size. */

@@ -228,6 +228,13 @@ export function decodeSuperblock(
     featureIncompat: view.getUint32(0x60, true),
     featureReadOnlyCompat: view.getUint32(0x64, true),
   };
+  if (hasFeature(flags, "journal_dev")) {
+    // Its superblock has no inodes and no groups: a geometry would make no sense.
+    return {
+      superblock: undefined,
+      why: `it is the external journal of another volume, UUID ${uuidText(bytes.subarray(0x68, 0x78))}`,
+    };
+  }
   const size = sizes(view, flags);
   const why = whyNonsense(size);
   if (why !== undefined) return { superblock: undefined, why };
