@@ -14,7 +14,8 @@ export const WRITTEN_LENGTH_MAX = 32768;
 /** First logical block past every file (32-bit block numbers). */
 export const LOGICAL_END: number = 2 ** 32;
 
-const MAGIC = 0xf30a;
+/** First 16 bits of a node. */
+export const EXTENT_MAGIC = 0xf30a;
 
 /** Words of a node: a header of 3, then entries of 3. `at` is the first word, `capacity` how many words there are. */
 export interface NodeWords {
@@ -67,7 +68,7 @@ export function entryChild(node: NodeWords, entry: number): number {
 /** Why a node is wrong, or `undefined` where it is right. */
 export function whyNodeWrong(node: NodeWords, bounds: NodeBounds): string | undefined {
   const magic = (node.words[node.at] as number) & 0xffff;
-  if (magic !== MAGIC) return `has magic 0x${magic.toString(16)} instead of 0xf30a`;
+  if (magic !== EXTENT_MAGIC) return `has magic 0x${magic.toString(16)} instead of 0xf30a`;
   const depth = nodeDepth(node);
   if (depth > EXTENT_DEPTH_MAX) return `has depth ${depth}, above ${EXTENT_DEPTH_MAX}`;
   if (bounds.depth >= 0 && depth !== bounds.depth) return `has depth ${depth} where ${bounds.depth} is due`;

@@ -6,12 +6,19 @@ export interface BlockRun {
   readonly count: number;
 }
 
+/** Buckets of the table that spares most of a search. */
+const BUCKETS_MAX = 2 ** 16;
+
 /** Runs of blocks, ascending, apart. */
 export class WantedBlocks {
   readonly #starts: Float64Array;
   readonly #ends: Float64Array;
   readonly #first: number;
   readonly #end: number;
+  /** For each bucket of blocks, the first run that ends after the bucket's start. */
+  readonly #buckets: Uint32Array;
+  /** Buckets in a block: a power of two, so that the product is exact. */
+  readonly #perBlock: number;
 
   /** @param runs in any order; overlapping and touching ones are joined */
   constructor(runs: readonly BlockRun[]) {
@@ -30,6 +37,15 @@ export class WantedBlocks {
     this.#ends = Float64Array.from(ends);
     this.#first = starts[0] ?? 0;
     this.#end = ends.at(-1) ?? 0;
+    let bucketBlocks = 1;
+    while ((this.#end - this.#first) / bucketBlocks > Math.min(BUCKETS_MAX, starts.length * 8 + 64)) bucketBlocks *= 2;
+    this.#perBlock = 1 / bucketBlocks;
+    this.#buckets = new Uint32Array(Math.ceil((this.#end - this.#first) * this.#perBlock));
+    let run = 0;
+    for (let bucket = 0; bucket < this.#buckets.length; bucket += 1) {
+      while (run < ends.length && ends[run]! <= this.#first + bucket * bucketBlocks) run += 1;
+      this.#buckets[bucket] = run;
+    }
   }
 
   /** Number of runs. */
@@ -37,18 +53,13 @@ export class WantedBlocks {
     return this.#starts.length;
   }
 
-  /** Whether any block of `[block, block + count)` is wanted. O(log n), without an allocation. */
+  /** Whether any block of `[block, block + count)` is wanted. About one step each, without an allocation. */
   hits(block: number, count: number): boolean {
     if (block >= this.#end || block + count <= this.#first) return false;
     const ends = this.#ends;
-    let low = 0;
-    let high = ends.length - 1;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (ends[middle]! > block) high = middle;
-      else low = middle + 1;
-    }
-    return this.#starts[low]! < block + count;
+    let run = block <= this.#first ? 0 : this.#buckets[((block - this.#first) * this.#perBlock) >>> 0]!;
+    while (ends[run]! <= block) run += 1;
+    return this.#starts[run]! < block + count;
   }
 
   /** The runs, ascending. */
