@@ -30,6 +30,7 @@ export type OverlayEntry =
 
 const NOTHING_BAD: readonly BadRange[] = Object.freeze([]);
 const NO_OVERLAY: Overlay = { empty: true, find: () => undefined };
+const ESCAPED_WORD = [0xc0, 0x3b, 0x39, 0x98];
 const DIRECT = 64 * 1024;
 const LARGEST_SCRATCH = 4 * 1024 * 1024;
 const LARGEST_READ = 256 * 1024 * 1024;
@@ -173,11 +174,22 @@ function outside(range: BadRange, size: number, replaced: ReadonlySet<number>): 
   return parts;
 }
 
-/** The journal writes zeros over a first word that looks like its own magic number; replay puts the number back. */
+/**
+ * The journal writes zeros over a first word that looks like its own magic number; replay puts the number back. The flag alone says what the word
+ * is, so it is known even where the journal cannot be read.
+ */
 function unescape(read: BlockRead): BlockRead {
   const bytes = read.bytes.slice();
-  bytes.set([0xc0, 0x3b, 0x39, 0x98]);
-  return { bytes, bad: read.bad };
+  bytes.set(ESCAPED_WORD);
+  const bad = cut(read, ESCAPED_WORD.length, bytes.length - ESCAPED_WORD.length).bad;
+  return {
+    bytes,
+    bad: bad.map(({ offset, length, state }) => ({
+      offset: offset + ESCAPED_WORD.length,
+      length,
+      state,
+    })),
+  };
 }
 
 function cut(read: BlockRead, offset: number, length: number): BlockRead {
