@@ -295,8 +295,7 @@ class Sidecar implements PoisonStore {
       this.#log?.append([encodeClosed()]);
     } catch (error) {
       // On a full disk the store does without: everything that was promised is durable already.
-      this.#log?.checkHealthy();
-      if (!(error instanceof StorageError)) throw error;
+      if (!(error instanceof StorageError && this.#log?.healthy)) throw error;
     }
   }
 
@@ -365,8 +364,7 @@ class Sidecar implements PoisonStore {
       this.#compact();
     } catch (error) {
       // The old log says it all and goes on; only a failed log must be heard of.
-      this.#log.checkHealthy();
-      if (!(error instanceof StorageError)) throw error;
+      if (!(error instanceof StorageError && this.#log.healthy)) throw error;
       this.#compactLength = this.#log.length;
     }
   }

@@ -46,6 +46,8 @@ export interface Preamble {
 
 /** What the first 40 bytes of a frame say, once their checksum is right. */
 export interface FrameHeader {
+  /** Where in the file it was written. */
+  readonly offset: number;
   readonly sequence: number;
   readonly payloadLength: number;
   readonly payloadCrc: number;
@@ -133,19 +135,21 @@ export function encodeFrame(place: FramePlace, records: readonly Uint8Array[]): 
   return bytes;
 }
 
-/** Reads a frame's header; `undefined` where it is not a whole one of this file and place. Its payload is not checked. */
-export function decodeFrameHeader(
-  bytes: Uint8Array,
-  place: Omit<FramePlace, "sequence">,
-): FrameHeader | undefined {
+/**
+ * Reads a frame's header; `undefined` where it is not a whole one of a file with this salt. Whether it stands where it says, and
+ * whether its payload is whole, is not checked.
+ */
+export function decodeFrameHeader(bytes: Uint8Array, salt: bigint): FrameHeader | undefined {
   if (bytes.length < FRAME_HEADER) return undefined;
   const view = viewOf(bytes);
   if (view.getUint32(0, true) !== FRAME_MAGIC) return undefined;
   if (view.getUint32(4, true) !== crc32(bytes.subarray(8, FRAME_HEADER))) return undefined;
   const sequence = getNumber(view, 8);
-  if (sequence === undefined || getNumber(view, 16) !== place.offset) return undefined;
-  if (view.getBigUint64(24, true) !== place.salt) return undefined;
+  const offset = getNumber(view, 16);
+  if (sequence === undefined || offset === undefined) return undefined;
+  if (view.getBigUint64(24, true) !== salt) return undefined;
   return {
+    offset,
     sequence,
     payloadLength: view.getUint32(32, true),
     payloadCrc: view.getUint32(36, true),

@@ -187,6 +187,11 @@ export class StoreLog {
     return this.#sequence;
   }
 
+  /** Whether no write of it has failed so far in a way that leaves its content unknown. */
+  get healthy(): boolean {
+    return this.#failure === undefined;
+  }
+
   /** @throws {StorageError} EIO once a sync failed: nothing that is said about this file any more can be relied on */
   checkHealthy(): void {
     if (this.#failure === undefined) return;
@@ -207,10 +212,7 @@ export class StoreLog {
     while (this.#end < length) {
       const offset = this.#end;
       const got = this.#file.readSync(header, offset);
-      const frame = decodeFrameHeader(header.subarray(0, got), {
-        salt: this.#preamble.salt,
-        offset,
-      });
+      const frame = decodeFrameHeader(header.subarray(0, got), this.#preamble.salt);
       const payload = frame === undefined ? undefined : this.#payload(frame, length);
       if (frame === undefined || payload === undefined) {
         this.#checkTail(length);
@@ -281,31 +283,38 @@ export class StoreLog {
   }
 
   #payload(frame: FrameHeader, length: number): Uint8Array | undefined {
-    if (frame.sequence !== this.#sequence + 1 || frame.payloadLength > MAX_PAYLOAD)
-      return undefined;
+    if (!this.#isNext(frame)) return undefined;
     if (this.#end + FRAME_HEADER + frame.payloadLength > length) return undefined;
     const payload = new Uint8Array(frame.payloadLength);
     const got = this.#file.readSync(payload, this.#end + FRAME_HEADER);
     return payloadIsWhole(payload.subarray(0, got), frame) ? payload : undefined;
   }
 
-  /** Nothing after the last whole frame may be the header of a later one: then what is before it was durable once. */
+  /** Whether a frame is the one that comes after the last, and one that we could have written. */
+  #isNext(frame: FrameHeader): boolean {
+    const { offset, sequence, payloadLength } = frame;
+    return offset === this.#end && sequence === this.#sequence + 1 && payloadLength <= MAX_PAYLOAD;
+  }
+
+  /**
+   * Nothing after the last whole frame may be the header of another one: then what is before it was durable once. Nor is what a
+   * crash leaves ever longer than one frame, which bounds the search.
+   */
   #checkTail(length: number): void {
+    const wish = `want frame ${this.#sequence + 1} whole: got other bytes`;
+    if (length - this.#end > frameLength(MAX_PAYLOAD))
+      throw corrupt(this.path, this.#end, `${wish}, ${length - this.#end} of them`);
     const chunk = new Uint8Array(SCAN_BYTES);
     for (let at = this.#end; at < length; at += SCAN_BYTES) {
       const got = this.#file.readSync(chunk, at);
       for (let from = 0; from < got; from += SECTOR) {
-        const place = { salt: this.#preamble.salt, offset: at + from };
-        const frame = decodeFrameHeader(chunk.subarray(from, Math.min(got, from + SECTOR)), place);
-        if (
-          frame === undefined ||
-          (place.offset === this.#end && frame.sequence === this.#sequence + 1)
-        )
-          continue;
+        const bytes = chunk.subarray(from, Math.min(got, from + SECTOR));
+        const frame = decodeFrameHeader(bytes, this.#preamble.salt);
+        if (frame === undefined || (at + from === this.#end && this.#isNext(frame))) continue;
         throw corrupt(
           this.path,
           this.#end,
-          `want frame ${this.#sequence + 1} whole: got other bytes, and frame ${frame.sequence} at offset ${place.offset}`,
+          `${wish}, and frame ${frame.sequence} at offset ${at + from}`,
         );
       }
     }

@@ -17,18 +17,13 @@ const RUN_STATUSES = "?*/-FG+";
 const NUMBER = /^[ \t\v\f\r]*([+-]?)(0[xX][0-9a-fA-F]*|0[0-7]*|[1-9][0-9]*)/;
 
 /** One block of a map, in bytes. */
-export interface MapBlock {
+interface MapBlock {
   readonly offset: bigint;
   readonly length: bigint;
   /** `?` `*` `/` `-` or `+`. */
   readonly status: string;
   /** Line it stands on, from 1. */
   readonly line: number;
-}
-
-/** A map as it stands in the text. */
-export interface Mapfile {
-  readonly blocks: readonly MapBlock[];
 }
 
 class MapError extends Error {
@@ -48,7 +43,13 @@ function scanNumber(text: string): { value: bigint; rest: string } | undefined {
   const magnitude = /^0[xX]$/.test(digits) ? 0n : BigInt(octal ? `0o${digits.slice(1)}` : digits);
   const value = match[1] === "-" ? -magnitude : magnitude;
   const rest = text.slice(match[0].length);
-  return { value: value > LARGEST ? LARGEST : value, rest };
+  return { value: saturated(value), rest };
+}
+
+/** A number too large for 64 bits becomes the largest there is, as in C. */
+function saturated(value: bigint): bigint {
+  if (value > LARGEST) return LARGEST;
+  return value < -LARGEST ? -LARGEST - 1n : value;
 }
 
 /** Reads one character after any white space, as `" %c"` does. */
@@ -56,8 +57,13 @@ function scanCharacter(text: string): string | undefined {
   return /^[ \t\v\f\r]*([^ \t\v\f\r])/.exec(text)?.[1];
 }
 
+interface ContentLine {
+  readonly line: number;
+  readonly text: string;
+}
+
 /** The lines that say something, without comments, cut off where ddrescue cuts them off. */
-function* contentLines(text: string): Generator<{ line: number; text: string }> {
+function* contentLines(text: string): Generator<ContentLine> {
   let line = 0;
   for (let start = 0; start < text.length;) {
     line += 1;
@@ -73,18 +79,22 @@ function* contentLines(text: string): Generator<{ line: number; text: string }> 
   }
 }
 
-function checkStatusLine(text: string, line: number): void {
+function checkStatusLine({ line, text }: ContentLine): void {
   const wish = `want "POSITION STATUS [PASS]" with a status of ${RUN_STATUSES}: got ${shown(text)}`;
   const position = scanNumber(text);
   if (position === undefined || position.value < 0n) throw new MapError(line, wish);
   const status = scanCharacter(position.rest);
   if (status === undefined || !RUN_STATUSES.includes(status)) throw new MapError(line, wish);
-  const pass = scanNumber(position.rest.slice(position.rest.indexOf(status) + 1));
-  if (pass !== undefined && BigInt.asIntN(32, pass.value) < 1n)
-    throw new MapError(line, `want a pass from 1: got ${pass.value}`);
+  // The pass is read as `%d`: decimal always, and cut to 32 bits.
+  const pass = /^[ \t\v\f\r]*([+-]?\d+)/.exec(
+    position.rest.slice(position.rest.indexOf(status) + 1),
+  );
+  if (pass === null) return;
+  if (BigInt.asIntN(32, saturated(BigInt(pass[1] ?? 0))) < 1n)
+    throw new MapError(line, `want a pass from 1: got ${pass[1]}`);
 }
 
-function scanBlock(text: string, line: number): MapBlock {
+function scanBlock({ line, text }: ContentLine, hasBlocks: boolean): MapBlock {
   const offset = scanNumber(text);
   const length = offset === undefined ? undefined : scanNumber(offset.rest);
   const status = length === undefined ? undefined : scanCharacter(length.rest);
@@ -101,14 +111,15 @@ function scanBlock(text: string, line: number): MapBlock {
   }
   if (offset.value < 0n || length.value < 0n)
     throw new MapError(line, `want numbers from 0: got ${shown(text)}`);
+  if (length.value === 0n && (hasBlocks || offset.value > 0n)) {
+    throw new MapError(line, "want a size from 1: got 0");
+  }
   const most = LARGEST - offset.value;
   return { offset: offset.value, length: length.value > most ? most : length.value, status, line };
 }
 
 function checkOrder(block: MapBlock, last: MapBlock | undefined): void {
-  const { offset, length, line } = block;
-  if (length === 0n && !(last === undefined && offset === 0n))
-    throw new MapError(line, "want a size from 1: got 0");
+  const { offset, line } = block;
   if (last === undefined) return;
   const end = last.offset + last.length;
   if (offset < end)
@@ -116,20 +127,20 @@ function checkOrder(block: MapBlock, last: MapBlock | undefined): void {
   if (offset > end) throw new MapError(line, `want no gap, a block at ${end}: got ${offset}`);
 }
 
-function scanMap(text: string): Mapfile {
+function scanMap(text: string): MapBlock[] {
   const blocks: MapBlock[] = [];
   let statusSeen = false;
-  for (const { line, text: content } of contentLines(text)) {
+  for (const content of contentLines(text)) {
     if (statusSeen) {
-      const block = scanBlock(content, line);
+      const block = scanBlock(content, blocks.length > 0);
       checkOrder(block, blocks.at(-1));
       blocks.push(block);
     } else {
-      checkStatusLine(content, line);
+      checkStatusLine(content);
       statusSeen = true;
     }
   }
-  return { blocks };
+  return blocks;
 }
 
 /**
@@ -139,14 +150,14 @@ function scanMap(text: string): Mapfile {
  */
 export function parseMapfile(text: string, options: ParseOptions): ParsedList {
   const builder = new ListBuilder("mapfile", options);
-  let map: Mapfile;
+  let map: readonly MapBlock[];
   try {
     map = scanMap(text);
   } catch (error) {
     if (error instanceof MapError) throw builder.error(`line ${error.line}`, error.message);
     throw error;
   }
-  for (const { offset, length, status, line } of map.blocks) {
+  for (const { offset, length, status, line } of map) {
     if (status === "-") builder.add({ offset, length, state: "poisoned" }, `line ${line}`);
     else if (status === "+") builder.add({ offset, length, state: "clean" }, `line ${line}`);
   }
