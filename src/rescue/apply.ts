@@ -11,8 +11,8 @@
  * - every healed range is read back past the intent and compared; what is not right is still bad or lost afterwards (R5)
  * - no extent moves (R8): the maps of all touched files are compared before and after
  */
-import { StorageError, type ByteRange } from "../base/index.ts";
-import { readOrMissing, type Donor, type DonorFile } from "../donor/index.ts";
+import { StorageError } from "../base/index.ts";
+import { cleanPieces, readOrMissing, type Donor, type DonorFile } from "../donor/index.ts";
 import { batches, type Batch } from "./batch.ts";
 import { extentHashes, touchedInodes } from "./extents-check.ts";
 import type { Plan, PlanStep } from "./plan-file.ts";
@@ -269,19 +269,22 @@ async function readBack(
   const { step, data, error } = healed;
   const bytes = new Uint8Array(step.length);
   const { missing } = await readOrMissing(target.device, bytes, step.offset);
-  let good = step.length;
-  for (const hole of missing) good -= hole.length;
-  if (missing.length === 0 && Buffer.compare(bytes, data) !== 0) {
-    const range: ByteRange = { offset: step.offset, length: step.length };
-    target.device.recordBad(range, "lost");
-    return {
-      id: step.id,
-      outcome: "failed",
-      healed: 0,
-      reason: "read back, the bytes are not those that were written",
-    };
+  let good = 0;
+  let lied = false;
+  for (const { offset, length } of cleanPieces(step, missing)) {
+    const from = offset - step.offset;
+    if (
+      Buffer.compare(bytes.subarray(from, from + length), data.subarray(from, from + length)) === 0
+    ) {
+      good += length;
+    } else {
+      lied = true;
+      target.device.recordBad({ offset, length }, "lost");
+    }
   }
   if (good === step.length) return { id: step.id, outcome: "healed", healed: good };
-  const reason = error?.message ?? "read back, it is still bad";
+  const reason = lied
+    ? "read back, the bytes are not those that were written"
+    : (error?.message ?? "read back, it is still bad");
   return { id: step.id, outcome: good === 0 ? "failed" : "partly-healed", healed: good, reason };
 }

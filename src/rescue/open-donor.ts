@@ -12,9 +12,12 @@ import {
   type VolumeSource,
 } from "../donor/index.ts";
 import { nodeFiles } from "../os/index.ts";
-import { openTarget } from "./open-target.ts";
+import { describeTarget } from "./open-target.ts";
+import type { StateRange } from "../poison/index.ts";
 import { sourceOf } from "./planner.ts";
 import { identityPath } from "./salvage-identity.ts";
+import { readMap } from "./salvage-map.ts";
+import { openDevice } from "../device/index.ts";
 
 /**
  * Opens a donor for reading.
@@ -32,14 +35,27 @@ export async function openDonor(name: string): Promise<Donor> {
       syscall: "open",
     });
   if (info.kind === "directory") return openDirectoryDonor(name);
+  const device = openDevice(name, { poison: salvageHoles(name, info.size) });
+  try {
+    const target = await describeTarget(device, { path: name });
+    const volumes = [...target.volumes.keys()]
+      .map((index) => sourceOf(target, index))
+      .filter((volume): volume is VolumeSource => volume !== undefined);
+    return imageDonor({ name, device, volumes, close: () => target.close() });
+  } catch (error) {
+    device.close();
+    throw error;
+  }
+}
+
+/** What a salvage did not put into an image that it made: bad there, and not zeros that were read. */
+function salvageHoles(name: string, size: number): readonly StateRange[] {
   const map = `${name}.map`;
   const salvaged =
-    existsSync(map) && existsSync(identityPath(map)) && !existsSync(`${name}.theriac`);
-  const target = await openTarget(name, salvaged ? { poison: map } : {});
-  const volumes = [...target.volumes.keys()]
-    .map((index) => sourceOf(target, index))
-    .filter((volume): volume is VolumeSource => volume !== undefined);
-  return imageDonor({ name, device: target.device, volumes, close: () => target.close() });
+    nodeFiles.info(map) !== undefined && nodeFiles.info(identityPath(map)) !== undefined;
+  if (!salvaged) return [];
+  const holes = readMap(nodeFiles, map, size).gaps(0, size);
+  return Array.from(holes, ({ offset, length }) => ({ offset, length, state: "poisoned" }));
 }
 
 /** Opens all donors, or none. */

@@ -6,6 +6,7 @@ import type { Donor } from "../donor/index.ts";
 import type { PoisonTotals } from "../poison/index.ts";
 import { applyPlan, type ApplyOptions, type StepResult } from "./apply.ts";
 import { findDamage, missingBytes } from "./damage.ts";
+import { describeTarget } from "./open-target.ts";
 import { makePlan, type PlanOptions } from "./plan.ts";
 import type { Plan, PlanStep } from "./plan-file.ts";
 import type { Target } from "./target.ts";
@@ -45,60 +46,99 @@ export interface Repair {
   readonly steps: readonly RepairedStep[];
 }
 
+/** Rounds at most: each must have healed metadata, so it ends much earlier. */
+const MOST_ROUNDS = 16;
+
 /**
  * Repairs a target that is open for writing.
  *
- * @param plan what to do; made here where it is absent
+ * Healed metadata tells the owners of what was unknown before: an inode table, a directory. So a repair that makes its own
+ * plan makes another one after such a round, until nothing more comes. A plan that is given is applied, and nothing else.
+ *
+ * @param on `plan`: what to do; made here where it is absent
  * @throws {StorageError} ESTALE where the plan is out of date: nothing was written
  */
 export async function repair(
   on: { readonly target: Target; readonly donors: readonly Donor[]; readonly plan?: Plan },
   options: PlanOptions & ApplyOptions = {},
 ): Promise<Repair> {
-  const plan = on.plan ?? (await makePlan(on.target, on.donors, options));
   const before = on.target.device.poison.totals();
-  const { results, moved } = await applyPlan(plan, on, options);
-  const after = await findDamage(on.target);
+  const rounds: Round[] = [];
+  let target = on.target;
+  for (;;) {
+    const plan = on.plan ?? (await makePlan(target, on.donors, options));
+    const { results, moved } = await applyPlan(plan, { target, donors: on.donors }, options);
+    rounds.push({ plan, results, moved });
+    target = await describeTarget(target.device, { path: target.path });
+    if (on.plan !== undefined || !toldMore(plan, results) || rounds.length === MOST_ROUNDS) break;
+  }
+  const { plan } = rounds.at(-1) as Round;
   return {
     schema: "theriac.repair/1",
-    target: on.target.path,
+    target: target.path,
     donors: plan.donors,
     trust: plan.trust,
     before,
-    totals: on.target.device.poison.totals(),
-    sums: sumResults(plan, results),
-    missing: missingBytes(after),
-    moved,
-    steps: plan.steps.map((step, index) => {
-      const result = results[index];
+    totals: target.device.poison.totals(),
+    sums: sumRounds(rounds),
+    missing: missingBytes(await findDamage(target)),
+    moved: rounds.flatMap(({ moved }) => moved),
+    steps: stepsOf(rounds),
+  };
+}
+
+interface Round {
+  readonly plan: Plan;
+  readonly results: readonly StepResult[];
+  readonly moved: readonly string[];
+}
+
+/** Whether something was healed that may tell owners. */
+function toldMore(plan: Plan, results: readonly StepResult[]): boolean {
+  return plan.steps.some(
+    ({ owner, action }, index) =>
+      action === "write" &&
+      (owner.kind === "metadata" || owner.kind === "directory") &&
+      (results[index]?.healed ?? 0) > 0,
+  );
+}
+
+/** What earlier rounds healed, and everything of the last one: what they did not heal is in its plan again. */
+function sumRounds(rounds: readonly Round[]): RepairSums {
+  const sums = { bad: 0, repaired: 0, zeroed: 0, failed: 0, refused: 0, unavailable: 0, left: 0 };
+  for (const [index, { plan, results }] of rounds.entries()) {
+    const last = index === rounds.length - 1;
+    for (const [at, step] of plan.steps.entries()) {
+      const healed = results[at]?.healed ?? 0;
+      if (step.action === "write") sums.repaired += healed;
+      else if (step.action === "zero") sums.zeroed += healed;
+      else if (last) sums[step.action] += step.length;
+      if (last && (step.action === "write" || step.action === "zero"))
+        sums.failed += step.length - healed;
+      sums.bad += last ? step.length : healed;
+    }
+  }
+  return sums;
+}
+
+function stepsOf(rounds: readonly Round[]): readonly RepairedStep[] {
+  const steps: RepairedStep[] = [];
+  for (const [index, { plan, results }] of rounds.entries()) {
+    for (const [at, step] of plan.steps.entries()) {
+      const result = results[at];
+      if (index < rounds.length - 1 && (result?.healed ?? 0) === 0) continue;
       const failure = result?.reason === undefined ? {} : { failure: result.reason };
-      return {
+      steps.push({
         ...step,
         outcome: result?.outcome ?? "skipped",
         healed: result?.healed ?? 0,
         ...failure,
-      };
-    }),
-  };
-}
-
-function sumResults(plan: Plan, results: readonly StepResult[]): RepairSums {
-  const sums = {
-    bad: plan.sums.bad,
-    repaired: 0,
-    zeroed: 0,
-    failed: 0,
-    refused: plan.sums.refused,
-    unavailable: plan.sums.unavailable,
-    left: plan.sums.left,
-  };
-  for (const [index, step] of plan.steps.entries()) {
-    if (step.action !== "write" && step.action !== "zero") continue;
-    const healed = results[index]?.healed ?? 0;
-    sums[step.action === "write" ? "repaired" : "zeroed"] += healed;
-    sums.failed += step.length - healed;
+      });
+    }
   }
-  return sums;
+  return steps
+    .sort((one, other) => one.offset - other.offset)
+    .map((step, index) => Object.assign(step, { id: index + 1 }));
 }
 
 /**

@@ -34,6 +34,8 @@ export interface Survey {
   /** Bytes of damage that are data: all but slack and free space. */
   readonly missing: number;
   readonly volumes: readonly SurveyedVolume[];
+  /** Sentences on the target as a whole: a broken partition table, an image that is cut off, a list that is not whole. */
+  readonly notes: readonly string[];
 }
 
 /** How a survey is made. */
@@ -72,5 +74,6 @@ export async function survey(target: Target, options: SurveyOptions = {}): Promi
     damage,
     missing: missingBytes(damage),
     volumes,
+    notes: target.notes ?? [],
   };
 }

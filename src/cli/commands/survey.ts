@@ -64,7 +64,8 @@ function* describe(
       yield wrapped(`journal: ${printable(volume.journal.message)}`, columns);
   }
   yield "\n";
-  for (const note of log?.notes ?? []) yield wrapped(printable(note), columns);
+  for (const note of [...result.notes, ...(log?.notes ?? [])])
+    yield wrapped(printable(note), columns);
   yield* damageTables(result.damage, { style, columns });
   const problems = result.volumes.flatMap((volume) => volume.problems);
   for (const problem of problems.slice(0, 20))
