@@ -78,6 +78,10 @@ export class Bitmaps {
     let at = block;
     while (at < end) {
       const group = this.#geometry.groupOf(at);
+      if (group >= this.#table.groups.length) {
+        push(runs, { block: at, count: end - at, used: true, known: false });
+        return runs;
+      }
       const stop = Math.min(end, this.#geometry.groupEnd(group));
       const start = at;
       const bitmap = this.#bitmap(group, "block");

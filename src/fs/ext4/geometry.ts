@@ -145,13 +145,16 @@ export class Geometry {
   baseMetaBlocks(group: number): number {
     const shift = this.superblockOf(group) - this.groupStart(group);
     const meta = this.metaDescriptorOf(group);
-    if (meta !== undefined) return meta + 1 - this.groupStart(group);
+    // Never more than the group holds: a hostile superblock must not reach into the next one.
+    const most = this.groupEnd(group) - this.groupStart(group);
+    if (meta !== undefined) return Math.min(most, meta + 1 - this.groupStart(group));
     if (!this.hasSuper(group)) return 0;
-    if (
-      this.#metaGroups &&
-      Math.floor(group / this.descriptorsPerBlock) >= this.superblock.firstMetaGroup
-    )
-      return shift + 1;
-    return shift + 1 + this.oldDescriptorBlocks + this.superblock.reservedDescriptorBlocks;
+    const old =
+      !this.#metaGroups ||
+      Math.floor(group / this.descriptorsPerBlock) < this.superblock.firstMetaGroup;
+    const descriptors = old
+      ? this.oldDescriptorBlocks + this.superblock.reservedDescriptorBlocks
+      : 0;
+    return Math.min(most, shift + 1 + descriptors);
   }
 }

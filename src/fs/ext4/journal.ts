@@ -99,7 +99,7 @@ async function readSuperblock(input: JournalInput): Promise<FoundJournal | strin
   if (found.why !== undefined) {
     input.report({
       inode: superblock.journalInode,
-      message: `The journal's ${found.why}; the copy of its map in the superblock serves`,
+      message: `The journal's own inode cannot be used (${found.why}): the copy of its map in the superblock serves`,
     });
   }
   const { map } = found;

@@ -30,10 +30,12 @@ interface SortedRuns {
 /** The static uses of one volume. */
 export class Layout {
   readonly geometry: Geometry;
-  readonly #runs: SortedRuns;
+  #runs: SortedRuns;
+  readonly #groups: number;
 
   constructor(table: DescriptorTable, report: (problem: Problem) => void) {
     this.geometry = table.geometry;
+    this.#groups = table.groups.length;
     let runs = sortedRuns(table);
     const claimed = overlapping(this.geometry, runs);
     if (claimed.size > 0) {
@@ -44,6 +46,16 @@ export class Layout {
       runs = sortedRuns(table);
     }
     this.#runs = runs;
+    const { superblock } = this.geometry;
+    const { mmpBlock } = superblock;
+    if (!hasFeature(superblock, "mmp") || mmpBlock === 0 || mmpBlock >= superblock.blockCount)
+      return;
+    const [taken] = this.staticUses(mmpBlock, 1);
+    if (taken === undefined) this.#runs = sortedRuns(table, mmpBlock);
+    else
+      report({
+        message: `The superblock places the MMP block on a block of kind ${taken.use}: where it stands is unknown`,
+      });
   }
 
   /** Static uses in `[block, block + count)`, ascending, clipped; blocks without one are left out. */
@@ -99,7 +111,8 @@ export class Layout {
   /** Arithmetic uses of the groups that the range meets. */
   *#based(block: number, end: number): Generator<StaticRun> {
     if (block >= end) return;
-    const last = this.geometry.groupOf(end - 1);
+    // Groups that are not there have nothing: a hostile superblock may claim a thousand million of them.
+    const last = Math.min(this.geometry.groupOf(end - 1), this.#groups - 1);
     for (let group = this.geometry.groupOf(block); group <= last; group += 1) {
       for (const run of baseRuns(this.geometry, group)) {
         const start = Math.max(block, run.block);
@@ -120,7 +133,8 @@ function baseRuns(geometry: Geometry, group: number): readonly StaticRun[] {
   const backup = group === 0 ? "" : "-backup";
   const runs: StaticRun[] = [];
   const add = (block: number, count: number, use: StaticUse): void => {
-    if (count > 0) runs.push({ block, count, use, group });
+    const end = Math.min(block + count, geometry.groupEnd(group));
+    if (end > block) runs.push({ block, count: end - block, use, group });
   };
   if (group === 0 && geometry.superblock.blockSize === 1024) add(0, 1, "boot-block");
   const superblock = geometry.superblockOf(group);
@@ -140,14 +154,9 @@ function baseRuns(geometry: Geometry, group: number): readonly StaticRun[] {
   return runs;
 }
 
-function sortedRuns(table: DescriptorTable): SortedRuns {
-  const { superblock } = table.geometry;
+function sortedRuns(table: DescriptorTable, mmpBlock?: number): SortedRuns {
   const known = table.groups.filter((descriptor) => descriptor.source !== "unknown");
-  const mmp =
-    hasFeature(superblock, "mmp") &&
-    superblock.mmpBlock > 0 &&
-    superblock.mmpBlock < superblock.blockCount;
-  const starts = new Float64Array(known.length * 3 + (mmp ? 1 : 0));
+  const starts = new Float64Array(known.length * 3 + (mmpBlock === undefined ? 0 : 1));
   const keys = new Uint32Array(starts.length);
   let at = 0;
   const add = (block: number, group: number, kind: number): void => {
@@ -158,7 +167,7 @@ function sortedRuns(table: DescriptorTable): SortedRuns {
   for (const { group, blockBitmap } of known) add(blockBitmap, group, 0);
   for (const { group, inodeBitmap } of known) add(inodeBitmap, group, 1);
   for (const { group, inodeTable } of known) add(inodeTable, group, TABLE);
-  if (mmp) add(superblock.mmpBlock, table.geometry.groupOf(superblock.mmpBlock), MMP);
+  if (mmpBlock !== undefined) add(mmpBlock, table.geometry.groupOf(mmpBlock), MMP);
   const order = new Uint32Array(starts.length).map((_, index) => index);
   order.sort((one, other) => (starts[one] as number) - (starts[other] as number));
   return {

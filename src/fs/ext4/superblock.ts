@@ -137,6 +137,7 @@ function sizes(view: DataView, flags: Flags): Sizes {
     inodeCount: view.getUint32(0x00, true),
     inodeSize: revision === 0 ? 128 : view.getUint16(0x58, true),
     descriptorSize: wideCounts ? view.getUint16(0xfe, true) : 32,
+    reservedDescriptorBlocks: view.getUint16(0xce, true),
   };
 }
 
@@ -154,6 +155,7 @@ type Sizes = Pick<
   | "inodeCount"
   | "inodeSize"
   | "descriptorSize"
+  | "reservedDescriptorBlocks"
 >;
 
 /** Why a geometry cannot be one (kernel: ext4_fill_super and its helpers), or `undefined` where it can. */
@@ -187,6 +189,9 @@ function whyNonsense(size: Sizes): string | undefined {
 
 function whyCountsNonsense(size: Sizes): string | undefined {
   const { blockCount, firstDataBlock, blockSize } = size;
+  if (size.reservedDescriptorBlocks > blockSize / 4) {
+    return `${size.reservedDescriptorBlocks} reserved descriptor blocks are more than the resize inode can hold`;
+  }
   if (!Number.isSafeInteger(blockCount * blockSize))
     return `${blockCount} blocks of ${blockSize} bytes are past 2^53 bytes`;
   if (firstDataBlock > 1 || (firstDataBlock === 1 && blockSize !== 1024)) {
@@ -244,7 +249,6 @@ export function decodeSuperblock(
     ...size,
     groupCount: Math.ceil((size.blockCount - size.firstDataBlock) / size.blocksPerGroup),
     firstInode: size.revision === 0 ? 11 : view.getUint32(0x54, true),
-    reservedDescriptorBlocks: view.getUint16(0xce, true),
     uuid: uuidText(uuid),
     label: text(bytes.subarray(0x78, 0x88)),
     checksumSeed: hasFeature(flags, "metadata_csum_seed")
