@@ -43,9 +43,14 @@ export function alignIn(range: ByteRange, unit: number): ByteRange {
 export function checkRange(range: ByteRange, size: number): void {
   const { offset, length } = range;
   if (!Number.isSafeInteger(offset) || offset < 0 || !Number.isSafeInteger(length) || length < 0) {
-    throw new TypeError(`Cannot use range: want whole, non-negative offset and length: got offset ${offset}, length ${length}`);
+    throw new TypeError(
+      `Cannot use range: want whole, non-negative offset and length: got offset ${offset}, length ${length}`,
+    );
   }
-  if (offset + length > size) {
-    throw new RangeError(`Cannot use range: offset ${offset} + length ${length} is past the end at ${size}`);
+  // The sum is not compared: past 2^53 it rounds.
+  if (length > size - offset) {
+    throw new RangeError(
+      `Cannot use range: offset ${offset} + length ${length} is past the end at ${size}`,
+    );
   }
 }

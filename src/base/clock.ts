@@ -8,8 +8,21 @@ export interface Clock {
   sleep(delayMs: number): Promise<void>;
 }
 
+/** Longest time that one timer takes; Node fires a longer one at once. */
+const TIMER_MAX_MS = 2 ** 31 - 1;
+
+function wait(delayMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, delayMs);
+  });
+}
+
 /** The machine's own time. */
 export const systemClock: Clock = {
   now: () => Date.now(),
-  sleep: (delayMs) => new Promise((resolve) => setTimeout(resolve, delayMs)),
+  sleep: async (delayMs) => {
+    let left = delayMs;
+    for (; left > TIMER_MAX_MS; left -= TIMER_MAX_MS) await wait(TIMER_MAX_MS);
+    await wait(left);
+  },
 };

@@ -109,20 +109,25 @@ export class MediaError extends StorageError {
 }
 
 /**
- * Any error of Node's file calls as a `StorageError`; what is one already, and our own bugs, pass through.
+ * Any error of Node's file calls as a `StorageError`; what is one already, the caller's mistakes and our own bugs pass through.
  * A code outside the table becomes EIO with the original as `cause`.
  */
 export function toStorageError(error: unknown, options: StorageErrorOptions = {}): Error {
   if (error instanceof StorageError) return error;
   if (!(error instanceof Error)) return new StorageError("EIO", String(error), options);
   const code = (error as NodeJS.ErrnoException).code;
-  if (code === undefined) return error;
-  const name: ErrorCode = code in ERROR_CODES ? (code as ErrorCode) : "EIO";
+  // Node gives codes to its TypeErrors and RangeErrors as well: those are the caller's mistake, not the world's failure.
+  if (code === undefined || error instanceof TypeError || error instanceof RangeError) return error;
+  const name: ErrorCode = Object.hasOwn(ERROR_CODES, code) ? (code as ErrorCode) : "EIO";
   const path = options.path ?? (error as NodeJS.ErrnoException).path;
   const syscall = options.syscall ?? (error as NodeJS.ErrnoException).syscall;
-  return new StorageError(name, error.message.replace(/^[A-Z0-9]+: /, ""), {
-    cause: error,
-    ...(path === undefined ? {} : { path }),
-    ...(syscall === undefined ? {} : { syscall }),
-  });
+  return new StorageError(
+    name,
+    name === code ? error.message.replace(/^[A-Z0-9]+: /, "") : error.message,
+    {
+      cause: error,
+      ...(path === undefined ? {} : { path }),
+      ...(syscall === undefined ? {} : { syscall }),
+    },
+  );
 }

@@ -5,5 +5,7 @@ export type MaybePromise<T> = T | Promise<T>;
 
 /** Whether the answer is still on its way. */
 export function isPromise<T>(value: MaybePromise<T>): value is Promise<T> {
-  return value instanceof Promise;
+  if (value instanceof Promise) return true;
+  // A promise of another realm or library is one too: taken for the answer, it would pass as data.
+  return typeof (value as { then?: unknown } | null | undefined)?.then === "function";
 }
