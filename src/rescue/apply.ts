@@ -11,9 +11,9 @@
  * - every healed range is read back past the intent and compared; what is not right is still bad or lost afterwards (R5)
  * - no extent moves (R8): the maps of all touched files are compared before and after
  */
-import { StorageError } from "../base/index.ts";
 import { cleanPieces, readOrMissing, type Donor, type DonorFile } from "../donor/index.ts";
 import { batches, type Batch } from "./batch.ts";
+import { checkFresh } from "./fresh.ts";
 import { extentHashes, touchedInodes } from "./extents-check.ts";
 import type { Plan, PlanStep } from "./plan-file.ts";
 import { sha256 } from "./planner.ts";
@@ -91,63 +91,6 @@ export async function applyPlan(
     ),
     moved,
   };
-}
-
-/** Refuses a plan whose target is not what it was. */
-export async function checkFresh(plan: Plan, target: Target): Promise<void> {
-  const { device } = target;
-  const stale = (why: string): never => {
-    throw new StorageError("ESTALE", `Refused plan for "${target.path}": ${why}: make a new plan`, {
-      path: target.path,
-      syscall: "apply",
-    });
-  };
-  if (device.size !== plan.target.size)
-    stale(`it was made for ${plan.target.size} bytes, and here are ${device.size}`);
-  // A plain image has no UUID until something about it must be remembered.
-  if (plan.target.uuid !== null && device.identity.uuid !== plan.target.uuid)
-    stale("it was made for another device");
-  if (device.identity.generation !== plan.target.generation)
-    stale("the device was written to since");
-  if (target.volumes.length !== plan.target.volumes.length) stale("it has other partitions now");
-  for (const [index, planned] of plan.target.volumes.entries()) {
-    const volume = target.volumes[index];
-    const name = planned.name === "" ? "its file system" : planned.name;
-    if (
-      volume === undefined ||
-      volume.offset !== planned.offset ||
-      volume.length !== planned.length
-    )
-      return stale(`${name} lies elsewhere now`);
-    if ((volume.map?.uuid ?? null) !== planned.uuid) stale(`${name} is another file system now`);
-    if ((volume.map?.generation ?? null) !== planned.generation)
-      stale(`${name} was mounted or written since`);
-    if (
-      volume.map?.journal.pending === true &&
-      plan.steps.some((step) => step.owner.volume === index && step.donor?.from === "file")
-    )
-      stale(`the journal of ${name} holds changes now`);
-  }
-  for (const step of plan.steps) await checkStep(target, step, stale);
-}
-
-async function checkStep(
-  target: Target,
-  step: PlanStep,
-  stale: (why: string) => never,
-): Promise<void> {
-  const states = [...target.device.poison.states(step)];
-  if (states.length !== 1 || states[0]?.state !== step.state)
-    stale(`bytes ${step.offset} to ${step.offset + step.length} are no longer ${step.state}`);
-  for (const neighbour of [step.neighbours?.before, step.neighbours?.after]) {
-    if (neighbour === undefined) continue;
-    if (neighbour.offset + neighbour.length > target.device.size)
-      stale("a neighbour lies past the end");
-    const bytes = new Uint8Array(neighbour.length);
-    const { missing } = await readOrMissing(target.device, bytes, neighbour.offset);
-    if (missing.length > 0) stale(`bytes beside ${step.offset} have gone bad since`);
-    if (sha256(bytes) !== neighbour.sha256) stale(`bytes beside ${step.offset} have changed since`);
-  }
 }
 
 /** Gives the bytes of steps, and keeps the last file open, because steps of a file follow each other. */

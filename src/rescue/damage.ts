@@ -60,7 +60,7 @@ async function damageOnce(
   for (const range of bad)
     if (range.state !== "unread") sets[range.state].add(range.offset, range.length);
   for (const range of reported) {
-    for (const gap of [...sets.lost.gaps(range.offset, range.length)])
+    for (const gap of sets.lost.gaps(range.offset, range.length))
       sets.poisoned.add(gap.offset, gap.length);
   }
   const damage: Damage[] = [];

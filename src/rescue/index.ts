@@ -3,7 +3,14 @@
  *
  * Promises: R1 to R9 (docs/recovery.md). Nothing is written but by a plan, or to an output that did not exist.
  */
-export { applyPlan, checkFresh, type Applied, type ApplyOptions, type StepOutcome, type StepResult } from "./apply.ts";
+export { checkFresh } from "./fresh.ts";
+export {
+  applyPlan,
+  type Applied,
+  type ApplyOptions,
+  type StepOutcome,
+  type StepResult,
+} from "./apply.ts";
 export { findDamage, isMissing, missingBytes, totalsWith, type Damage } from "./damage.ts";
 export { closeDonors, digestSource, openDonor, openDonors } from "./open-donor.ts";
 export { openTarget } from "./open-target.ts";
@@ -22,14 +29,43 @@ export {
   type StepOwner,
   type Trust,
 } from "./plan-file.ts";
-export { repair, repairExitCode, type Repair, type RepairedStep, type RepairSums } from "./repair.ts";
+export {
+  repair,
+  repairExitCode,
+  type Repair,
+  type RepairedStep,
+  type RepairSums,
+} from "./repair.ts";
 export { salvage, type Salvaged, type SalvageOptions } from "./salvage.ts";
 export { fileOfTarget, wholeTarget, type SalvageSource } from "./salvage-source.ts";
 export { scan, type ScanOptions } from "./scan.ts";
 export { survey, type Survey, type SurveyedVolume, type SurveyOptions } from "./survey.ts";
 export type { Target, TargetOptions, Volume } from "./target.ts";
-export { verify, verifyExitCode, type ComparedFile, type Comparison, type Verification } from "./verify.ts";
-export { describeTarget, readPoisonList, readPoisonListFor, type DescribeOptions } from "./open-target.ts";
-export { readKernelLog, parseKernelLog, KernelLogReader, type KernelLog, type KernelLogOptions, type LoggedDisk } from "./kernel-log.ts";
+export {
+  verify,
+  verifyExitCode,
+  type ComparedFile,
+  type Comparison,
+  type Verification,
+} from "./verify.ts";
+export {
+  describeTarget,
+  readPoisonList,
+  readPoisonListFor,
+  type DescribeOptions,
+} from "./open-target.ts";
+export {
+  readKernelLog,
+  parseKernelLog,
+  KernelLogReader,
+  type KernelLog,
+  type KernelLogOptions,
+  type LoggedDisk,
+} from "./kernel-log.ts";
 export type { KernelEvent, KernelEventCause, KernelEventKind } from "./kernel-event.ts";
-export { placeEvents, type PlacedEvent, type PlacedEvents, type PlaceOptions } from "./place-events.ts";
+export {
+  placeEvents,
+  type PlacedEvent,
+  type PlacedEvents,
+  type PlaceOptions,
+} from "./place-events.ts";

@@ -221,19 +221,14 @@ async function takePiece(
 
 function leftovers(work: FileWork): readonly Leftover[] {
   const rest: Leftover[] = [];
+  const holes = [...work.reasons.keys()].sort((one, other) => one - other);
   for (const part of work.parts) {
     for (const open of work.open.within(part.fileOffset, part.length)) {
-      const reasons = [...work.reasons]
-        .filter(([hole, list]) => list.length > 0 && hole <= open.offset)
-        .at(-1)?.[1];
+      // Holes do not touch, so the last one that begins at or before a byte is the one that holds it.
+      const reasons = work.reasons.get(holes.findLast((hole) => hole <= open.offset) ?? -1) ?? [];
       const offset = part.offset + open.offset - part.fileOffset;
-      rest.push({
-        ...part.damage,
-        offset,
-        length: open.length,
-        fileOffset: open.offset,
-        ...(reasons === undefined ? {} : { why: reasons.join("; ") }),
-      });
+      const why = reasons.length === 0 ? {} : { why: reasons.join("; ") };
+      rest.push({ ...part.damage, offset, length: open.length, fileOffset: open.offset, ...why });
     }
   }
   return rest;

@@ -9,6 +9,7 @@ import { alignOut, endOf } from "../base/index.ts";
 import { gradeRaw, readOrMissing, type Verdict, type VolumeSource } from "../donor/index.ts";
 import { openFileMap } from "../fs/index.ts";
 import type { Damage } from "./damage.ts";
+import type { Leftover } from "./plan-files.ts";
 import { OverlayDevice, type Patch } from "./overlay.ts";
 import {
   leave,
@@ -34,10 +35,7 @@ const E2FSCK_ONLY: Readonly<Record<string, string>> = {
 };
 
 /** Plans raw ranges of one volume. `why` is the reason that files of donors did not serve, if there is one. */
-export async function planRaw(
-  planner: Planner,
-  damages: readonly (Damage & { readonly why?: string; readonly fileOffset?: number })[],
-): Promise<void> {
+export async function planRaw(planner: Planner, damages: readonly Leftover[]): Promise<void> {
   const known = planner.donors.map(() => new Map<number, Verdict>());
   const patches: { draft: Draft; bytes: Uint8Array }[] = [];
   for (const damage of damages) {
@@ -53,45 +51,20 @@ interface RawWork {
   readonly patches: { draft: Draft; bytes: Uint8Array }[];
 }
 
-async function planOne(
-  planner: Planner,
-  damage: Damage & { readonly why?: string; readonly fileOffset?: number },
-  work: RawWork,
-): Promise<void> {
+async function planOne(planner: Planner, damage: Leftover, work: RawWork): Promise<void> {
   const source = sourceOf(planner.target, damage.volume);
-  const only = E2FSCK_ONLY[damage.owners[0]?.what ?? ""];
-  if (only !== undefined) return leave(planner, damage, { action: "refused", reason: only });
-  if (source === undefined || damage.owners.some(({ kind }) => kind === "unknown")) {
-    const why = damage.owners[0]?.why ?? "nobody knows whose bytes these are";
-    return leave(planner, damage, { action: "refused", reason: `the owner is unknown: ${why}` });
+  const never = neverWritten(damage, source);
+  if (source === undefined || never !== undefined) {
+    leave(planner, damage, { action: "refused", reason: never ?? "no file system is known here" });
+    return;
   }
   const reasons: string[] = damage.why === undefined ? [] : [damage.why];
   let rest: readonly Damage[] = [damage];
-  for (const [index, donor] of planner.donors.entries()) {
-    const volume = await donor.volume(source.map.uuid);
-    if (volume === undefined) {
-      if (donor.kind === "image")
-        reasons.push(`${donor.name}: it holds no file system with this UUID`);
-      continue;
-    }
-    const range = { offset: damage.offset - source.offset, length: damage.length };
-    const verdict = await gradeRaw(
-      { target: source, donor: volume },
-      range,
-      work.known[index] ?? new Map<number, Verdict>(),
-    );
-    if (verdict.grade === "refused") {
-      reasons.push(`${donor.name}: ${verdict.reason}`);
-      continue;
-    }
-    const donorPart = {
-      index,
-      volume,
-      source,
-      verdict,
-      fileOffset: damage.fileOffset === undefined ? undefined : damage.fileOffset - damage.offset,
-    };
-    rest = (await Promise.all(rest.map((part) => takeFrom(donorPart, part, work)))).flat();
+  for (const index of planner.donors.keys()) {
+    const found = await gradeDonor(planner, { index, source, damage }, work);
+    if (typeof found === "string") reasons.push(found);
+    if (found === undefined || typeof found === "string") continue;
+    rest = (await Promise.all(rest.map((part) => takeFrom(found, part, work)))).flat();
     if (rest.length === 0) return;
   }
   const action = reasons.length === 0 ? "unavailable" : "refused";
@@ -100,6 +73,36 @@ async function planOne(
       ? "only an image of the same generation can give these bytes, and no donor is one"
       : reasons.join("; ");
   for (const part of rest) leave(planner, part, { action, reason });
+}
+
+/** Why a range is never written from raw images, whatever the donors hold. */
+function neverWritten(damage: Leftover, source: VolumeSource | undefined): string | undefined {
+  const owner = damage.owners[0];
+  const only = E2FSCK_ONLY[owner?.what ?? ""];
+  if (only !== undefined) return only;
+  if (source !== undefined && damage.owners.every(({ kind }) => kind !== "unknown"))
+    return undefined;
+  return `the owner is unknown: ${owner?.why ?? "nobody knows whose bytes these are"}`;
+}
+
+/** What a donor may give for a range: itself, why it may not, or `undefined` where it is no image. */
+async function gradeDonor(
+  planner: Planner,
+  ask: { index: number; source: VolumeSource; damage: Leftover },
+  work: RawWork,
+): Promise<RawDonor | string | undefined> {
+  const { index, source, damage } = ask;
+  const donor = planner.donors[index];
+  if (donor?.kind !== "image") return undefined;
+  const volume = await donor.volume(source.map.uuid);
+  if (volume === undefined) return `${donor.name}: it holds no file system with this UUID`;
+  const range = { offset: damage.offset - source.offset, length: damage.length };
+  const known = work.known[index] ?? new Map<number, Verdict>();
+  const verdict = await gradeRaw({ target: source, donor: volume }, range, known);
+  if (verdict.grade === "refused") return `${donor.name}: ${verdict.reason}`;
+  const fileOffset =
+    damage.fileOffset === undefined ? undefined : damage.fileOffset - damage.offset;
+  return { index, volume, source, verdict, fileOffset };
 }
 
 interface RawDonor {

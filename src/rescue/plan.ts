@@ -111,9 +111,9 @@ async function planOnce(
     for (const rest of await planFile(planner, file)) addRaw(sorted.raw, rest);
   }
   for (const raw of sorted.raw.values()) await planRaw(planner, raw);
-  const drafts = completeUnits(
-    planner.drafts.sort((one, other) => one.offset - other.offset),
-    target.device.capabilities.clearUnit,
+  const { clearUnit } = target.device.capabilities;
+  const drafts = completeUnits(planner.drafts, clearUnit).toSorted(
+    (one, other) => one.offset - other.offset,
   );
   const steps: PlanStep[] = [];
   for (const draft of drafts) {
@@ -203,22 +203,19 @@ function completeUnits(drafts: readonly Draft[], unit: number): readonly Draft[]
 }
 
 function* splitBy(draft: Draft, written: RangeSet): Generator<Draft> {
-  const parts = [
-    ...[...written.within(draft.offset, draft.length)].map((part) => ({ ...part, shared: true })),
-    ...[...written.gaps(draft.offset, draft.length)].map((part) => ({ ...part, shared: false })),
-  ];
-  for (const { offset, length, shared } of parts.sort((one, other) => one.offset - other.offset)) {
-    if (!shared) yield { ...draft, offset, length };
-    else
-      yield {
-        ...draft,
-        offset,
-        length,
-        action: "zero",
-        sha256: sha256(new Uint8Array(length)),
-        reason: "not in use, but in the same clear unit as a range that is healed: zeros",
-      };
+  const reason = "not in use, but in the same clear unit as a range that is healed: zeros";
+  for (const { offset, length } of written.within(draft.offset, draft.length)) {
+    yield {
+      ...draft,
+      offset,
+      length,
+      action: "zero",
+      sha256: sha256(new Uint8Array(length)),
+      reason,
+    };
   }
+  for (const { offset, length } of written.gaps(draft.offset, draft.length))
+    yield { ...draft, offset, length };
 }
 
 /** Hashes of the clean bytes that touch a step. */

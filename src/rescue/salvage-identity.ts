@@ -43,9 +43,9 @@ export async function takeIdentity(source: SalvageSource): Promise<SalvageIdenti
   const length = Math.min(SAMPLE, source.size);
   const bytes = new Uint8Array(length);
   // More places than samples are looked at, because blocks of zeros tell nothing.
-  for (let index = 0; index < SAMPLES * 8 && samples.length < SAMPLES && length > 0; index += 1) {
-    const offset =
-      Math.floor(((source.size - length) * index) / (SAMPLES * 8 - 1) / SAMPLE) * SAMPLE;
+  const places = length === 0 ? 0 : SAMPLES * 8;
+  for (let index = 0; index < places && samples.length < SAMPLES; index += 1) {
+    const offset = Math.floor(((source.size - length) * index) / (places - 1) / SAMPLE) * SAMPLE;
     if (offset === samples.at(-1)?.offset) continue;
     const { missing } = await source.read(bytes, offset);
     if (missing.length === 0 && !isConstant(bytes))

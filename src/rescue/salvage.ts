@@ -167,7 +167,7 @@ async function copy(
 ): Promise<void> {
   const saveEvery = options.saveEvery ?? 1024 ** 3;
   for (const range of await work.source.bad()) work.holes.add(range.offset, range.length);
-  for (const { offset, length } of [...work.done]) work.holes.delete(offset, length);
+  for (const { offset, length } of work.done) work.holes.delete(offset, length);
   const total = work.source.size;
   const chunks = pending(work);
   const buffers = [
