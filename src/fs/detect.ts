@@ -16,13 +16,21 @@ export interface FileMapOptions {
 }
 
 /** A signature that says what is there instead: bytes at an offset, and its name. */
-const OTHERS: readonly { readonly name: string; readonly offset: number; readonly magic: readonly number[] }[] = [
+const OTHERS: readonly {
+  readonly name: string;
+  readonly offset: number;
+  readonly magic: readonly number[];
+}[] = [
   { name: "XFS", offset: 0, magic: [0x58, 0x46, 0x53, 0x42] },
   { name: "btrfs", offset: 0x10040, magic: [0x5f, 0x42, 0x48, 0x52, 0x66, 0x53, 0x5f, 0x4d] },
   { name: "F2FS", offset: 1024, magic: [0x10, 0x20, 0xf5, 0xf2] },
   { name: "swap space", offset: 4086, magic: [0x53, 0x57, 0x41, 0x50] },
   { name: "LUKS (encrypted)", offset: 0, magic: [0x4c, 0x55, 0x4b, 0x53] },
-  { name: "an LVM physical volume", offset: 512, magic: [0x4c, 0x41, 0x42, 0x45, 0x4c, 0x4f, 0x4e, 0x45] },
+  {
+    name: "an LVM physical volume",
+    offset: 512,
+    magic: [0x4c, 0x41, 0x42, 0x45, 0x4c, 0x4f, 0x4e, 0x45],
+  },
   { name: "NTFS", offset: 3, magic: [0x4e, 0x54, 0x46, 0x53] },
   { name: "squashfs", offset: 0, magic: [0x68, 0x73, 0x71, 0x73] },
   { name: "ISO 9660", offset: 32769, magic: [0x43, 0x44, 0x30, 0x30, 0x31] },
@@ -35,7 +43,10 @@ const OTHERS: readonly { readonly name: string; readonly offset: number; readonl
  * @throws {RangeError} if the part is not on the device
  * @throws {StorageError} EBADMSG if no known file system is there: the message says what was seen; what the source throws itself
  */
-export async function openFileMap(source: MapSource, options: FileMapOptions = {}): Promise<FileMap> {
+export async function openFileMap(
+  source: MapSource,
+  options: FileMapOptions = {},
+): Promise<FileMap> {
   const volume = part(source, options);
   if (await isExt4(volume)) return openExt4Map(volume);
   throw new StorageError("EBADMSG", await whyNone(volume));
@@ -45,12 +56,22 @@ export async function openFileMap(source: MapSource, options: FileMapOptions = {
 function part(source: MapSource, options: FileMapOptions): MapSource {
   const offset = options.offset ?? 0;
   const size = options.length ?? source.size - offset;
-  if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(size) || offset < 0 || size < 0 || offset + size > source.size) {
-    throw new RangeError(`Cannot open a file system at ${offset}, length ${size}: the device has ${source.size} bytes`);
+  if (
+    !Number.isSafeInteger(offset) ||
+    !Number.isSafeInteger(size) ||
+    offset < 0 ||
+    size < 0 ||
+    offset + size > source.size
+  ) {
+    throw new RangeError(
+      `Cannot open a file system at ${offset}, length ${size}: the device has ${source.size} bytes`,
+    );
   }
   if (offset === 0 && size === source.size) return source;
   const moved = (result: ReadResult): ReadResult =>
-    result.missing.length === 0 ? result : { missing: result.missing.map((range) => ({ ...range, offset: range.offset - offset })) };
+    result.missing.length === 0
+      ? result
+      : { missing: result.missing.map((range) => ({ ...range, offset: range.offset - offset })) };
   return {
     size,
     read: (into, at, mode): MaybePromise<ReadResult> => {
@@ -64,8 +85,11 @@ async function whyNone(volume: MapSource): Promise<string> {
   const head = new Uint8Array(Math.min(volume.size, 0x10100));
   const { missing } = await volume.read(head, 0);
   for (const range of missing) head.fill(0, range.offset, endOf(range));
-  const other = OTHERS.find(({ offset, magic }) => magic.every((byte, index) => head[offset + index] === byte));
-  if (other !== undefined) return `There is no file system that is known here: it looks like ${other.name}`;
+  const other = OTHERS.find(({ offset, magic }) =>
+    magic.every((byte, index) => head[offset + index] === byte),
+  );
+  if (other !== undefined)
+    return `There is no file system that is known here: it looks like ${other.name}`;
   if (missing.some((range) => range.offset < 2048)) {
     return "There is no file system that can be read: the place of its superblock is bad, and no backup was found";
   }

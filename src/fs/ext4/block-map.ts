@@ -31,22 +31,30 @@ export interface Pointers {
 }
 
 /** Why a list of pointers is wrong, or `undefined` where every one that is set may be. */
-export function whyPointersWrong(list: Pointers, mayOwn: (block: number, count: number) => boolean): string | undefined {
+export function whyPointersWrong(
+  list: Pointers,
+  mayOwn: (block: number, count: number) => boolean,
+): string | undefined {
   for (let index = 0; index < list.count; index += 1) {
     const block = list.words[list.at + index] as number;
-    if (block !== 0 && !mayOwn(block, 1)) return `points at block ${block}, which no file may own, at entry ${index}`;
+    if (block !== 0 && !mayOwn(block, 1))
+      return `points at block ${block}, which no file may own, at entry ${index}`;
   }
   return undefined;
 }
 
 /** Calls `each` for every run of consecutive blocks: index of its first pointer, first block, count. Holes are left out. */
-export function forEachRun(list: Pointers, each: (index: number, block: number, count: number) => void): void {
+export function forEachRun(
+  list: Pointers,
+  each: (index: number, block: number, count: number) => void,
+): void {
   let index = 0;
   while (index < list.count) {
     const block = list.words[list.at + index] as number;
     let count = 1;
     if (block !== 0) {
-      while (index + count < list.count && list.words[list.at + index + count] === block + count) count += 1;
+      while (index + count < list.count && list.words[list.at + index + count] === block + count)
+        count += 1;
       each(index, block, count);
     }
     index += count;

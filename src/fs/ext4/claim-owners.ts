@@ -8,13 +8,22 @@ import { roundUp } from "../../base/index.ts";
 import type { Claim, ScanResult } from "./claims.ts";
 import { hashTreeBlocks } from "./directory.ts";
 import { hasFeature } from "./features.ts";
-import { BAD_BLOCKS_INODE, INODE_FLAGS, kindOf, RESIZE_INODE, ROOT_INODE, type Inode } from "./inode.ts";
+import {
+  BAD_BLOCKS_INODE,
+  INODE_FLAGS,
+  kindOf,
+  RESIZE_INODE,
+  ROOT_INODE,
+  type Inode,
+} from "./inode.ts";
 import { journalAreas, type JournalAreas } from "./journal-areas.ts";
-import { directoryBlocks } from "./lookup.ts";
+import { mapInode } from "./inode-map.ts";
+import { readDirectoryBlock } from "./lookup.ts";
 import type { OwnerDraft } from "./owner-draft.ts";
 import { draftOf, unknownDraft } from "./owner-texts.ts";
 import type { StaticMap } from "./static-map.ts";
 import type { Ext4Volume } from "./volume.ts";
+import { xattrParents } from "./xattr-parents.ts";
 
 const VERITY_ALIGNMENT = 65536;
 
@@ -36,6 +45,7 @@ export class ClaimOwners {
   readonly #scan: ScanResult;
   readonly #trees = new Map<number, ReadonlySet<number>>();
   readonly #freeInodes = new Set<number>();
+  #parents: ReadonlyMap<number, readonly number[]> = new Map();
   #journal: JournalAreas | undefined;
 
   constructor(volume: Ext4Volume, scan: ScanResult) {
@@ -44,14 +54,27 @@ export class ClaimOwners {
   }
 
   /** Reads ahead what the claims need. */
-  static async open(volume: Ext4Volume, statics: StaticMap, scan: ScanResult): Promise<ClaimOwners> {
+  static async open(
+    volume: Ext4Volume,
+    statics: StaticMap,
+    scan: ScanResult,
+  ): Promise<ClaimOwners> {
     const owners = new ClaimOwners(volume, scan);
+    const values = [...scan.claimants.values()].filter(
+      (inode) => (inode.flags & INODE_FLAGS.eaInode) !== 0,
+    );
+    if (values.length > 0)
+      owners.#parents = await xattrParents(volume, new Set(values.map(({ number }) => number)));
     for (const inode of scan.claimants.values()) {
-      if (inode.number >= volume.superblock.firstInode && (await volume.inodeAllocated(inode.number)) === false) {
+      if (
+        inode.number >= volume.superblock.firstInode &&
+        (await volume.inodeAllocated(inode.number)) === false
+      ) {
         owners.#freeInodes.add(inode.number);
       }
       if (inode.checksumOk === false) continue;
-      if (inode.number === volume.superblock.journalInode) owners.#journal = await journalAreas(volume, statics, inode);
+      if (inode.number === volume.superblock.journalInode)
+        owners.#journal = await journalAreas(volume, statics, inode);
       if (kindOf(inode) === "directory" && (inode.flags & INODE_FLAGS.index) !== 0) {
         owners.#trees.set(inode.number, await treeOf(volume, statics, inode));
       }
@@ -62,41 +85,84 @@ export class ClaimOwners {
   /** Pieces of the part of a claim at `place`, in order; their lengths add up to it. */
   pieces(claim: Claim, place: PiecePlace): readonly ClaimPiece[] {
     const { blockSize } = this.#volume.superblock;
-    const inode = this.#scan.claimants.get(claim.inode)!;
     const { length } = place;
-    if (inode.checksumOk === false) return [{ length, owner: this.#doubted(claim) }];
+    if (claim.role === "promised")
+      return [
+        {
+          length,
+          owner: unknownDraft(
+            `Fast commits in the journal, not replayed, give it to inode ${claim.inode}`,
+          ),
+        },
+      ];
+    const inode = this.#scan.claimants.get(claim.inode)!;
+    const doubt = this.#doubt(inode);
+    if (doubt !== undefined) return [{ length, owner: unknownDraft(doubt) }];
     const within = place.offset - claim.block * blockSize;
-    if (claim.role === "xattr") return [{ length, owner: this.#draft("xattr-block", inode.number, within) }];
+    if (claim.role === "xattr")
+      return [{ length, owner: this.#draft("xattr-block", inode.number, within) }];
     const special = this.#special(inode.number);
     if (claim.role === "extents" || claim.role === "blocks") {
-      const what = special === "resize-inode" ? special : claim.role === "extents" ? "extent-tree" : "block-map";
+      const what =
+        special === "resize-inode"
+          ? special
+          : claim.role === "extents"
+            ? "extent-tree"
+            : "block-map";
       return [{ length, owner: this.#draft(what, inode.number) }];
     }
     const at = claim.logical * blockSize + within;
     if (special === "journal") return this.#journalPieces(inode.number, at, length);
     if (special !== undefined) return [{ length, owner: this.#draft(special, inode.number, at) }];
-    if (claim.role === "unwritten") return [{ length, owner: this.#draft("unwritten", inode.number, at) }];
+    if (claim.role === "unwritten")
+      return [{ length, owner: this.#draft("unwritten", inode.number, at) }];
     return this.#content(inode, at, length);
   }
 
   #draft(what: Parameters<typeof draftOf>[0], inode: number, at?: number): OwnerDraft {
     const rest = at === undefined ? { inode } : { inode, at };
+    const parents = this.#parents.get(inode);
+    if (parents !== undefined) {
+      return draftOf(what, {
+        ...rest,
+        note: `it belongs to inode${parents.length > 1 ? "s" : ""} ${parents.join(", ")}`,
+      });
+    }
     if (!this.#freeInodes.has(inode)) return draftOf(what, rest);
-    return draftOf(what, { ...rest, note: `its inode ${inode} is free by the inode bitmap, so the two contradict each other` });
+    return draftOf(what, {
+      ...rest,
+      note: `its inode ${inode} is free by the inode bitmap, so the two contradict each other`,
+    });
   }
 
-  #doubted(claim: Claim): OwnerDraft {
-    return unknownDraft(`Inode ${claim.inode} claims it, but that inode's checksum is wrong, so it is not believed`);
+  /** Why an inode's claims are not believed. */
+  #doubt(inode: Inode): string | undefined {
+    const { number } = inode;
+    if (inode.checksumOk === false)
+      return `Inode ${number} claims it, but that inode's checksum is wrong, so it is not believed`;
+    if (!this.#volume.unsettled.inodes.has(number)) return undefined;
+    return `Inode ${number} claims it, but the journal holds fast commits that change this inode and are not replayed`;
   }
 
-  #special(inode: number): "journal" | "resize-inode" | "bad-blocks" | "quota" | "orphan-file" | "reserved-inode" | undefined {
+  #special(
+    inode: number,
+  ):
+    | "journal"
+    | "resize-inode"
+    | "bad-blocks"
+    | "quota"
+    | "orphan-file"
+    | "reserved-inode"
+    | undefined {
     const { superblock } = this.#volume;
     if (inode === BAD_BLOCKS_INODE) return "bad-blocks";
     if (inode === RESIZE_INODE) return "resize-inode";
     if (inode === ROOT_INODE) return undefined;
-    if (inode === superblock.journalInode && hasFeature(superblock, "has_journal")) return "journal";
+    if (inode === superblock.journalInode && hasFeature(superblock, "has_journal"))
+      return "journal";
     if (hasFeature(superblock, "quota") && superblock.quotaInodes.includes(inode)) return "quota";
-    if (hasFeature(superblock, "orphan_file") && inode === superblock.orphanFileInode) return "orphan-file";
+    if (hasFeature(superblock, "orphan_file") && inode === superblock.orphanFileInode)
+      return "orphan-file";
     return inode < superblock.firstInode ? "reserved-inode" : undefined;
   }
 
@@ -107,7 +173,10 @@ export class ClaimOwners {
     if (inside > 0) pieces.push(...this.#inside(inode, at, inside));
     if (inside === length) return pieces;
     const from = at + inside;
-    const verity = (inode.flags & INODE_FLAGS.verity) !== 0 ? roundUp(inode.size, VERITY_ALIGNMENT) : Number.MAX_SAFE_INTEGER;
+    const verity =
+      (inode.flags & INODE_FLAGS.verity) !== 0
+        ? roundUp(inode.size, VERITY_ALIGNMENT)
+        : Number.MAX_SAFE_INTEGER;
     const slack = Math.max(0, Math.min(length - inside, verity - from));
     if (slack > 0) pieces.push({ length: slack, owner: this.#draft("file-slack", number, from) });
     const rest = length - inside - slack;
@@ -117,14 +186,15 @@ export class ClaimOwners {
 
   #inside(inode: Inode, at: number, length: number): readonly ClaimPiece[] {
     const { number } = inode;
-    if ((inode.flags & INODE_FLAGS.eaInode) !== 0) return [{ length, owner: this.#draft("xattr-inode", number, at) }];
+    if ((inode.flags & INODE_FLAGS.eaInode) !== 0)
+      return [{ length, owner: this.#draft("xattr-inode", number, at) }];
     const kind = kindOf(inode);
     if (kind === "symlink") return [{ length, owner: this.#draft("symlink-target", number, at) }];
     if (kind !== "directory") return [{ length, owner: this.#draft("data", number, at) }];
     const tree = this.#trees.get(number);
     const { blockSize } = this.#volume.superblock;
     const pieces: ClaimPiece[] = [];
-    for (let done = 0; done < length; ) {
+    for (let done = 0; done < length;) {
       const block = Math.floor((at + done) / blockSize);
       const step = Math.min(length - done, (block + 1) * blockSize - at - done);
       const what = tree?.has(block) === true ? "directory-index" : "directory-block";
@@ -136,8 +206,13 @@ export class ClaimOwners {
 
   #journalPieces(inode: number, at: number, length: number): readonly ClaimPiece[] {
     const { blockSize } = this.#volume.superblock;
-    const fast = this.#journal?.fastCommit ?? { start: Number.MAX_SAFE_INTEGER, end: Number.MAX_SAFE_INTEGER };
-    const cuts = [blockSize, fast.start, fast.end].map((cut) => Math.min(Math.max(cut, at), at + length));
+    const fast = this.#journal?.fastCommit ?? {
+      start: Number.MAX_SAFE_INTEGER,
+      end: Number.MAX_SAFE_INTEGER,
+    };
+    const cuts = [blockSize, fast.start, fast.end].map((cut) =>
+      Math.min(Math.max(cut, at), at + length),
+    );
     const bounds = [at, ...cuts.sort((one, other) => one - other), at + length];
     const pieces: ClaimPiece[] = [];
     for (let index = 0; index + 1 < bounds.length; index += 1) {
@@ -145,17 +220,22 @@ export class ClaimOwners {
       const size = bounds[index + 1]! - start;
       if (size === 0) continue;
       const inFast = start >= fast.start && start < fast.end;
-      const what = start < blockSize ? "journal-superblock" : inFast ? "journal-fast-commit" : "journal-log";
+      const what =
+        start < blockSize ? "journal-superblock" : inFast ? "journal-fast-commit" : "journal-log";
       pieces.push({ length: size, owner: this.#draft(what, inode, start) });
     }
     return pieces;
   }
 }
 
-async function treeOf(volume: Ext4Volume, statics: StaticMap, inode: Inode): Promise<ReadonlySet<number>> {
-  // The tree's own blocks come first in nearly every directory, but nothing says so: all are kept until the tree is known.
-  const blocks = new Map<number, Uint8Array>();
-  for await (const block of directoryBlocks(volume, statics, inode)) blocks.set(block.logical, block.bytes);
-  const tree = await hashTreeBlocks(async (logical) => blocks.get(logical));
+async function treeOf(
+  volume: Ext4Volume,
+  statics: StaticMap,
+  inode: Inode,
+): Promise<ReadonlySet<number>> {
+  const map = await mapInode(volume, statics, inode);
+  const tree = await hashTreeBlocks(
+    async (logical) => (await readDirectoryBlock(volume, inode, { map, logical }))?.bytes,
+  );
   return tree.blocks;
 }

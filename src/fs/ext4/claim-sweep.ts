@@ -37,7 +37,7 @@ export class ClaimSweep {
 
   /** Pieces of a range, without gaps; those that nobody claims have no owners. */
   *pieces(range: ByteRange): Generator<Segment> {
-    for (let at = range.offset; at < endOf(range); ) {
+    for (let at = range.offset; at < endOf(range);) {
       this.#advance(at);
       const end = this.#pieceEnd(at, endOf(range));
       if (this.#active.length === 0) yield { offset: at, length: end - at, owners: [] };
@@ -55,7 +55,11 @@ export class ClaimSweep {
       if (this.#claims[middle]!.block >= end) high = middle;
       else low = middle + 1;
     }
-    for (let index = low - 1; index >= 0 && index >= low - OWNERS_MAX && this.#reach[index]! > block; index -= 1) {
+    for (
+      let index = low - 1;
+      index >= 0 && index >= low - OWNERS_MAX && this.#reach[index]! > block;
+      index -= 1
+    ) {
       const claim = this.#claims[index]!;
       if (claim.block + claim.count > block) return claim;
     }
@@ -66,23 +70,32 @@ export class ClaimSweep {
   #advance(at: number): void {
     const block = Math.floor(at / this.#blockSize);
     let kept = 0;
-    for (const claim of this.#active) if (claim.block + claim.count > block) this.#active[kept++] = claim;
+    for (const claim of this.#active)
+      if (claim.block + claim.count > block) this.#active[kept++] = claim;
     this.#active.length = kept;
-    for (; this.#next < this.#claims.length && this.#claims[this.#next]!.block <= block; this.#next += 1) {
+    for (
+      ;
+      this.#next < this.#claims.length && this.#claims[this.#next]!.block <= block;
+      this.#next += 1
+    ) {
       const claim = this.#claims[this.#next]!;
-      if (claim.block + claim.count > block && this.#active.length <= OWNERS_MAX) this.#active.push(claim);
+      if (claim.block + claim.count > block && this.#active.length <= OWNERS_MAX)
+        this.#active.push(claim);
     }
   }
 
   #pieceEnd(at: number, limit: number): number {
     let end = limit;
-    for (const claim of this.#active) end = Math.min(end, (claim.block + claim.count) * this.#blockSize);
+    for (const claim of this.#active)
+      end = Math.min(end, (claim.block + claim.count) * this.#blockSize);
     const next = this.#claims[this.#next];
     return next === undefined ? end : Math.max(at + 1, Math.min(end, next.block * this.#blockSize));
   }
 
   #claimed(range: ByteRange): Segment[] {
-    const lists = this.#active.slice(0, OWNERS_MAX).map((claim) => this.#owners.pieces(claim, range));
+    const lists = this.#active
+      .slice(0, OWNERS_MAX)
+      .map((claim) => this.#owners.pieces(claim, range));
     const cuts = new Set<number>([range.length]);
     for (const list of lists) {
       let at = 0;
@@ -101,7 +114,8 @@ export class ClaimSweep {
         }
         owners.push(shifted(list[place.index]!.owner, from - place.start));
       }
-      if (this.#active.length > OWNERS_MAX) owners.push(unknownDraft(`More than ${OWNERS_MAX} inodes claim it: only some are told`));
+      if (this.#active.length > OWNERS_MAX)
+        owners.push(unknownDraft(`More than ${OWNERS_MAX} inodes claim it: only some are told`));
       segments.push({ offset: range.offset + from, length: to - from, owners });
       from = to;
     }
@@ -111,7 +125,10 @@ export class ClaimSweep {
 
 /** Claims by ascending block, then inode; the same claim twice is one. */
 function distinct(claims: readonly Claim[]): Claim[] {
-  const sorted = [...claims].sort((one, other) => one.block - other.block || one.inode - other.inode || one.logical - other.logical);
+  const sorted = [...claims].sort(
+    (one, other) =>
+      one.block - other.block || one.inode - other.inode || one.logical - other.logical,
+  );
   return sorted.filter((claim, index) => {
     const before = sorted[index - 1];
     return (

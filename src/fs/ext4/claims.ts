@@ -11,20 +11,22 @@ import {
   BAD_BLOCKS_INODE,
   decodeInode,
   INODE_FLAGS,
+  isZero,
   MAP_OFFSET,
   mapKindOfFields,
   MODE,
   type Inode,
 } from "./inode.ts";
+import type { Problem } from "../file-map.ts";
 import { scanInodes, type HiddenInodes, type SlotChunk } from "./inode-scan.ts";
 import type { StaticMap } from "./static-map.ts";
 import { TreeWalker, type HiddenPart, type MappedRun, type TreeRoot } from "./tree-walker.ts";
 import type { Ext4Volume } from "./volume.ts";
-import type { WantedBlocks } from "./wanted-blocks.ts";
+import { WantedBlocks } from "./wanted-blocks.ts";
 import { wordsOf } from "./words.ts";
 
 /** What an inode claims a block for. */
-export type ClaimRole = "data" | "unwritten" | "extents" | "blocks" | "xattr";
+export type ClaimRole = "data" | "unwritten" | "extents" | "blocks" | "xattr" | "promised";
 
 /** A run of blocks that an inode says are its own. */
 export interface Claim {
@@ -85,7 +87,11 @@ class ClaimScan {
   readonly #walker: TreeWalker<ScanRoot>;
   readonly #root = new ScanRoot();
   readonly #wide: boolean;
-  readonly #doubtful: { readonly inode: number; readonly slot: Uint8Array; readonly partial: boolean }[] = [];
+  readonly #doubtful: {
+    readonly inode: number;
+    readonly slot: Uint8Array;
+    readonly partial: boolean;
+  }[] = [];
   #chunk: SlotChunk | undefined;
   #at = 0;
 
@@ -96,7 +102,8 @@ class ClaimScan {
     this.#walker = new TreeWalker<ScanRoot>(volume, statics, {
       run: (root, run) => this.#run(root, run),
       node: (root, node) => {
-        if (options.wanted.hits(node.block, 1)) this.#claim(root, { ...node, count: 1, role: node.kind });
+        if (options.wanted.hits(node.block, 1))
+          this.#claim(root, { ...node, count: 1, role: node.kind });
       },
       hidden: (root, part) => this.#hidden(root, part),
       wants: (block, count) => options.wanted.hits(block, count),
@@ -120,14 +127,18 @@ class ClaimScan {
   }
 
   hiddenInodes(inodes: HiddenInodes): void {
-    this.#reason(inodes.why);
-    this.#volume.report({ message: inodes.why });
+    this.#hide({ message: inodes.why });
   }
 
   async afterChunk(): Promise<void> {
     for (const { inode, slot, partial } of this.#doubtful.splice(0)) {
       if ((await this.#volume.inodeAllocated(inode)) === false) continue;
-      this.#chunk = { words: wordsOf(slot), bytes: slot, stride: slot.length >>> 2, partial: new Set(partial ? [inode] : []) };
+      this.#chunk = {
+        words: wordsOf(slot),
+        bytes: slot,
+        stride: slot.length >>> 2,
+        partial: new Set(partial ? [inode] : []),
+      };
       this.#at = 0;
       this.#take(inode, this.#chunk.words, 0);
     }
@@ -143,13 +154,15 @@ class ClaimScan {
     const mode = words[at]! & 0xffff;
     const flags = words[at + 8]!;
     const isDirectory = (mode & MODE.mask) === MODE.directory;
-    if (!this.#options.thorough && !isDirectory && words[at + 26] === 0 && cannotClaim(words, at, this.#options.wanted)) return;
+    const thorough = this.#options.thorough === true;
+    if (!thorough && !isDirectory && cannotClaim(words, at, this.#options.wanted)) return;
     const root = this.#root;
     root.inode = inode;
     root.generation = words[at + 25]!;
     root.slot = undefined;
     root.directory = undefined;
-    root.always = false;
+    root.always = thorough;
+    if (thorough && this.#isWrong(root)) return;
     const xattr = words[at + 26]! + (this.#wide ? (words[at + 29]! >>> 16) * 2 ** 32 : 0);
     if (xattr !== 0 && this.#options.wanted.hits(xattr, 1)) {
       this.#claim(root, { block: xattr, count: 1, logical: 0, role: "xattr" });
@@ -162,11 +175,21 @@ class ClaimScan {
     }
   }
 
+  #isWrong(root: ScanRoot): boolean {
+    const { checksumOk, slot } = this.#decode(root);
+    if (checksumOk !== false || isZero(slot)) return false;
+    const message = `Inode ${root.inode} has a wrong checksum, so what it owns is hidden`;
+    this.#hide({ inode: root.inode, message });
+    return true;
+  }
+
   #takeDirectory(root: ScanRoot): void {
     const inode = this.#decode(root);
     if (inode.checksumOk === false) {
-      this.#reason(`Inode ${root.inode} has a wrong checksum, so its names are hidden`);
-      this.#volume.report({ inode: root.inode, message: `Inode ${root.inode}, a directory, has a wrong checksum: its names are hidden` });
+      this.#hide({
+        inode: root.inode,
+        message: `Inode ${root.inode}, a directory, has a wrong checksum, so its names are hidden`,
+      });
       return;
     }
     root.directory = { inode, runs: [] };
@@ -191,13 +214,16 @@ class ClaimScan {
   }
 
   #hidden(root: ScanRoot, part: HiddenPart): void {
-    const message = `Inode ${root.inode}: ${part.why}, so a part of it is hidden`;
-    this.#reason(message);
-    this.#volume.report({ inode: root.inode, message });
+    this.#hide({
+      inode: root.inode,
+      message: `${part.why}, so a part of inode ${root.inode} is hidden`,
+    });
   }
 
-  #reason(why: string): void {
-    if (this.reasons.length < REASONS_MAX) this.reasons.push(why);
+  /** Notes that something is hidden. A thorough scan repeats what the first one reported, so it reports nothing. */
+  #hide(problem: Problem): void {
+    if (this.reasons.length < REASONS_MAX) this.reasons.push(problem.message);
+    if (this.#options.thorough !== true) this.#volume.report(problem);
   }
 
   #decode(root: ScanRoot): Inode {
@@ -226,6 +252,7 @@ class ClaimScan {
  */
 function cannotClaim(words: Uint32Array, at: number, wanted: WantedBlocks): boolean {
   const map = at + MAP_OFFSET / 4;
+  if (words[at + 26] !== 0 || words[at + 29]! >>> 16 !== 0) return false;
   if ((words[at + 8]! & INODE_FLAGS.extents) === 0) {
     if ((words[at + 8]! & INODE_FLAGS.inlineData) !== 0) return true;
     for (let word = 0; word < DIRECT_POINTERS; word += 1) {
@@ -240,7 +267,13 @@ function cannotClaim(words: Uint32Array, at: number, wanted: WantedBlocks): bool
   for (let entry = map + 3, end = entry + entries * 3; entry < end; entry += 3) {
     const high = words[entry + 1]!;
     const raw = high & 0xffff;
-    if (wanted.hits(words[entry + 2]! + (high >>> 16) * 2 ** 32, raw > WRITTEN_LENGTH_MAX ? raw - WRITTEN_LENGTH_MAX : raw)) return false;
+    if (
+      wanted.hits(
+        words[entry + 2]! + (high >>> 16) * 2 ** 32,
+        raw > WRITTEN_LENGTH_MAX ? raw - WRITTEN_LENGTH_MAX : raw,
+      )
+    )
+      return false;
   }
   return true;
 }
@@ -254,8 +287,25 @@ function claimsAnything(words: Uint32Array, at: number): boolean {
   return false;
 }
 
+/** Why a block in use has no owner: everything that hides a part of some inode, by a scan that verifies every checksum. */
+export async function whatIsHidden(
+  volume: Ext4Volume,
+  statics: StaticMap,
+): Promise<readonly string[]> {
+  const scan = await scanClaims(volume, statics, {
+    wanted: new WantedBlocks([]),
+    directories: false,
+    thorough: true,
+  });
+  return scan.reasons;
+}
+
 /** Scans all inodes once. */
-export async function scanClaims(volume: Ext4Volume, statics: StaticMap, options: ScanOptions): Promise<ScanResult> {
+export async function scanClaims(
+  volume: Ext4Volume,
+  statics: StaticMap,
+  options: ScanOptions,
+): Promise<ScanResult> {
   const scan = new ClaimScan(volume, statics, options);
   await scanInodes(volume, {
     slot: (inode, chunk, at) => scan.slot(inode, chunk, at),
@@ -263,6 +313,11 @@ export async function scanClaims(volume: Ext4Volume, statics: StaticMap, options
     afterChunk: () => scan.afterChunk(),
   });
   await scan.finish();
+  // What fast commits will give to an inode is its own as soon as they are replayed, which nobody does here.
+  for (const { inode, block, count } of volume.unsettled.blocks) {
+    if (options.wanted.hits(block, count))
+      scan.claims.push({ inode, block, count, logical: 0, role: "promised" });
+  }
   const { claims, claimants, directories, reasons } = scan;
   return { claims, claimants, directories, reasons };
 }

@@ -49,19 +49,30 @@ function entryLength(stored: number, size: number): number {
  * @param bytes a directory block, or the part of an inode that holds entries
  * @returns why the chain of entries breaks, with what is hidden; `undefined` where it is whole
  */
-export function readEntries(bytes: Uint8Array, rules: EntryRules, each: (entry: Readonly<DirectoryEntry>) => void): string | undefined {
+export function readEntries(
+  bytes: Uint8Array,
+  rules: EntryRules,
+  each: (entry: Readonly<DirectoryEntry>) => void,
+): string | undefined {
   const size = bytes.length;
   const entry: DirectoryEntry = { inode: 0, type: 0, nameStart: 0, nameLength: 0 };
   let at = 0;
   while (at < size) {
     if (at + ENTRY_HEADER > size) return `an entry at byte ${at} does not fit`;
-    const inode = (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0;
+    const inode =
+      (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0;
     const length = entryLength(bytes[at + 4]! | (bytes[at + 5]! << 8), size);
     const nameLength = bytes[at + 6]!;
-    if (length < SHORTEST_ENTRY || length % 4 !== 0 || at + length > size || length < ENTRY_HEADER + nameLength) {
+    if (
+      length < SHORTEST_ENTRY ||
+      length % 4 !== 0 ||
+      at + length > size ||
+      length < ENTRY_HEADER + nameLength
+    ) {
       return `the entry at byte ${at} has length ${length}, which does not fit`;
     }
-    if (inode > rules.inodeCount) return `the entry at byte ${at} names inode ${inode}, which there is not`;
+    if (inode > rules.inodeCount)
+      return `the entry at byte ${at} names inode ${inode}, which there is not`;
     if (inode !== 0 && nameLength > 0) {
       entry.inode = inode;
       entry.type = rules.filetype ? bytes[at + 7]! & 7 : 0;
@@ -94,7 +105,10 @@ function countOffset(view: DataView): number {
 
 function hasTail(view: DataView): boolean {
   const at = view.byteLength - TAIL;
-  return view.getUint32(at, true) === 0 && view.getUint32(at + 4, true) === (TAIL | (TAIL_TYPE << 24)) >>> 0;
+  return (
+    view.getUint32(at, true) === 0 &&
+    view.getUint32(at + 4, true) === (TAIL | (TAIL_TYPE << 24)) >>> 0
+  );
 }
 
 /**
@@ -135,7 +149,10 @@ export function readHashTree(block: Uint8Array): HashTreeBlock | undefined {
   const limit = view.getUint16(at, true);
   const count = view.getUint16(at + 2, true);
   if (count === 0 || count > limit || at + count * 8 > block.length) return undefined;
-  const children = Array.from({ length: count }, (_, index) => view.getUint32(at + index * 8 + 4, true) & 0x0fffffff);
+  const children = Array.from(
+    { length: count },
+    (_, index) => view.getUint32(at + index * 8 + 4, true) & 0x0fffffff,
+  );
   return { levels: at === ROOT_COUNT_OFFSET ? view.getUint8(30) : 0, children };
 }
 
@@ -174,8 +191,12 @@ export async function hashTreeBlocks(
 }
 
 /** The parts of an inode that hold the entries of an inline directory: after the parent's number, and in "system.data". */
-export function inlineEntryRegions(inode: Pick<Inode, "slot" | "extraSize">): readonly Uint8Array[] {
+export function inlineEntryRegions(
+  inode: Pick<Inode, "slot" | "extraSize">,
+): readonly Uint8Array[] {
   const first = inode.slot.subarray(MAP_OFFSET + 4, MAP_OFFSET + MAP_LENGTH);
   const rest = inlineRest(inode);
-  return rest === undefined || rest.length === 0 ? [first] : [first, inode.slot.subarray(rest.offset, rest.offset + rest.length)];
+  return rest === undefined || rest.length === 0
+    ? [first]
+    : [first, inode.slot.subarray(rest.offset, rest.offset + rest.length)];
 }

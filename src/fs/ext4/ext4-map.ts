@@ -5,10 +5,19 @@
  * call of `paths` on, the names.
  */
 import type { ByteRange } from "../../base/index.ts";
-import type { Extent, ExtentOptions, FileInfo, FileMap, JournalState, OwnedRange, Problem } from "../file-map.ts";
+import type {
+  Extent,
+  ExtentOptions,
+  FileInfo,
+  FileMap,
+  JournalState,
+  OwnedRange,
+  Problem,
+} from "../file-map.ts";
 import type { BlockSource } from "./block-reader.ts";
 import { scanClaims } from "./claims.ts";
 import { INODE_FLAGS, isInUse, kindOf, modifiedNs, readInode, type Inode } from "./inode.ts";
+import { inodesOf, slotChunks } from "./inode-scan.ts";
 import { extentsOf } from "./inode-map.ts";
 import { lookupPath } from "./lookup.ts";
 import type { NameTable } from "./name-table.ts";
@@ -17,6 +26,7 @@ import { ownersOf } from "./owners.ts";
 import { collectNames, type WantedNames } from "./paths.ts";
 import { StaticMap } from "./static-map.ts";
 import type { Ext4Volume } from "./volume.ts";
+import { checksumsOk } from "./verify-metadata.ts";
 import { WantedBlocks } from "./wanted-blocks.ts";
 
 /** How a map is opened. */
@@ -28,7 +38,10 @@ export type OpenMapOptions = OpenVolumeOptions;
  * @param source bytes from the start of the file system; must stay open as long as the map is used
  * @throws {StorageError} EBADMSG if it is no ext4 file system; what the source throws itself
  */
-export async function openExt4Map(source: BlockSource, options: OpenMapOptions = {}): Promise<FileMap> {
+export async function openExt4Map(
+  source: BlockSource,
+  options: OpenMapOptions = {},
+): Promise<FileMap> {
   return new Ext4Map(await openExt4Volume(source, options));
 }
 
@@ -87,6 +100,12 @@ class Ext4Map implements FileMap {
     return this.#alone(async () => {
       const found = await this.#find(inode);
       if (typeof found === "string") return unknownExtent(found, options);
+      if (this.#volume.unsettled.inodes.has(inode)) {
+        return unknownExtent(
+          `The journal holds fast commits that change inode ${inode} and are not replayed`,
+          options,
+        );
+      }
       return extentsOf(this.#volume, this.#staticMap, { inode: found, options });
     });
   }
@@ -99,7 +118,9 @@ class Ext4Map implements FileMap {
   }
 
   lookup(path: string): Promise<number | undefined> {
-    return this.#alone(async () => (this.#unknown === undefined ? lookupPath(this.#volume, this.#staticMap, path) : undefined));
+    return this.#alone(async () =>
+      this.#unknown === undefined ? lookupPath(this.#volume, this.#staticMap, path) : undefined,
+    );
   }
 
   paths(inode: number): Promise<readonly string[]> {
@@ -115,11 +136,16 @@ class Ext4Map implements FileMap {
   async *files(): AsyncGenerator<FileInfo & { readonly paths: readonly string[] }> {
     if (this.#unknown !== undefined) return;
     const names = await this.#alone(async () => (this.#names ??= await this.#collect("all")));
-    const { inodeCount } = this.#volume.superblock;
-    for (let inode = 1; inode <= inodeCount; inode += 1) {
-      const info = await this.info(inode);
-      if (info !== undefined) yield { ...info, paths: names.pathsOf(inode) };
+    for (const place of slotChunks(this.#volume)) {
+      const inodes = await this.#alone(() => inodesOf(this.#volume, place));
+      for (const inode of inodes) yield { ...infoOf(inode), paths: names.pathsOf(inode.number) };
     }
+  }
+
+  verifyMetadata(range: ByteRange): Promise<boolean | undefined> {
+    return this.#alone(async () =>
+      checksumsOk(this.#volume, await ownersOf(this.#volume, this.#staticMap, [range])),
+    );
   }
 
   used(): Promise<Iterable<ByteRange>> {
@@ -132,7 +158,9 @@ class Ext4Map implements FileMap {
 
   get #unknown(): string | undefined {
     const { unknownFeatures } = this.#volume;
-    return unknownFeatures.length === 0 ? undefined : `The file system has features that are not known here: ${unknownFeatures.join(", ")}`;
+    return unknownFeatures.length === 0
+      ? undefined
+      : `The file system has features that are not known here: ${unknownFeatures.join(", ")}`;
   }
 
   /** An inode in use, or why there is none. */
@@ -144,7 +172,10 @@ class Ext4Map implements FileMap {
   }
 
   async #collect(wanted: WantedNames): Promise<NameTable> {
-    const { directories } = await scanClaims(this.#volume, this.#staticMap, { wanted: new WantedBlocks([]), directories: true });
+    const { directories } = await scanClaims(this.#volume, this.#staticMap, {
+      wanted: new WantedBlocks([]),
+      directories: true,
+    });
     return collectNames(this.#volume, directories, wanted);
   }
 
@@ -171,7 +202,10 @@ function infoOf(inode: Inode): FileInfo {
 
 function unknownExtent(why: string, options: ExtentOptions): readonly Extent[] {
   const offset = options.offset ?? 0;
-  const length = Math.min(options.length ?? Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER - offset);
+  const length = Math.min(
+    options.length ?? Number.MAX_SAFE_INTEGER,
+    Number.MAX_SAFE_INTEGER - offset,
+  );
   return length > 0 ? [{ offset, length, kind: "unknown", why }] : [];
 }
 
@@ -187,7 +221,8 @@ async function usedRanges(volume: Ext4Volume): Promise<ByteRange[]> {
       const last = ranges.at(-1);
       const offset = run.block * blockSize;
       const length = run.count * blockSize;
-      if (last !== undefined && last.offset + last.length === offset) ranges[ranges.length - 1] = { offset: last.offset, length: last.length + length };
+      if (last !== undefined && last.offset + last.length === offset)
+        ranges[ranges.length - 1] = { offset: last.offset, length: last.length + length };
       else ranges.push({ offset, length });
     }
   }

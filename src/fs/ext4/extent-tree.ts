@@ -57,12 +57,18 @@ export function entryLength(node: NodeWords, entry: number): number {
 
 /** Physical block of a leaf entry. */
 export function entryBlock(node: NodeWords, entry: number): number {
-  return (node.words[node.at + 5 + entry * 3] as number) + ((node.words[node.at + 4 + entry * 3] as number) >>> 16) * 2 ** 32;
+  return (
+    (node.words[node.at + 5 + entry * 3] as number) +
+    ((node.words[node.at + 4 + entry * 3] as number) >>> 16) * 2 ** 32
+  );
 }
 
 /** Physical block that an index entry points to. */
 export function entryChild(node: NodeWords, entry: number): number {
-  return (node.words[node.at + 4 + entry * 3] as number) + ((node.words[node.at + 5 + entry * 3] as number) & 0xffff) * 2 ** 32;
+  return (
+    (node.words[node.at + 4 + entry * 3] as number) +
+    ((node.words[node.at + 5 + entry * 3] as number) & 0xffff) * 2 ** 32
+  );
 }
 
 /** Why a node is wrong, or `undefined` where it is right. */
@@ -71,10 +77,12 @@ export function whyNodeWrong(node: NodeWords, bounds: NodeBounds): string | unde
   if (magic !== EXTENT_MAGIC) return `has magic 0x${magic.toString(16)} instead of 0xf30a`;
   const depth = nodeDepth(node);
   if (depth > EXTENT_DEPTH_MAX) return `has depth ${depth}, above ${EXTENT_DEPTH_MAX}`;
-  if (bounds.depth >= 0 && depth !== bounds.depth) return `has depth ${depth} where ${bounds.depth} is due`;
+  if (bounds.depth >= 0 && depth !== bounds.depth)
+    return `has depth ${depth} where ${bounds.depth} is due`;
   const max = (node.words[node.at + 1] as number) & 0xffff;
   const entries = nodeEntries(node);
-  if (max === 0 || max > Math.floor((node.capacity - 3) / 3)) return `has room for ${max} entries, which do not fit`;
+  if (max === 0 || max > Math.floor((node.capacity - 3) / 3))
+    return `has room for ${max} entries, which do not fit`;
   if (entries > max) return `has ${entries} entries in room for ${max}`;
   if (entries === 0 && depth > 0) return "has no entries";
   return depth === 0 ? whyLeafWrong(node, bounds) : whyIndexWrong(node, bounds);
@@ -88,8 +96,10 @@ function whyLeafWrong(node: NodeWords, bounds: NodeBounds): string | undefined {
     const raw = entryLength(node, entry);
     const length = raw > WRITTEN_LENGTH_MAX ? raw - WRITTEN_LENGTH_MAX : raw;
     if (length === 0) return `has an empty extent at entry ${entry}`;
-    if (logical < next || logical + length > bounds.end) return `has extents out of order at entry ${entry}`;
-    if (!bounds.mayOwn(entryBlock(node, entry), length)) return `points at blocks that no file may own, at entry ${entry}`;
+    if (logical < next || logical + length > bounds.end)
+      return `has extents out of order at entry ${entry}`;
+    if (!bounds.mayOwn(entryBlock(node, entry), length))
+      return `points at blocks that no file may own, at entry ${entry}`;
     next = logical + length;
   }
   return undefined;
@@ -100,8 +110,10 @@ function whyIndexWrong(node: NodeWords, bounds: NodeBounds): string | undefined 
   let next = bounds.start;
   for (let entry = 0; entry < entries; entry += 1) {
     const logical = entryLogical(node, entry);
-    if (logical < next || logical >= bounds.end) return `has index entries out of order at entry ${entry}`;
-    if (!bounds.mayOwn(entryChild(node, entry), 1)) return `points at a node where none may be, at entry ${entry}`;
+    if (logical < next || logical >= bounds.end)
+      return `has index entries out of order at entry ${entry}`;
+    if (!bounds.mayOwn(entryChild(node, entry), 1))
+      return `points at a node where none may be, at entry ${entry}`;
     next = logical + 1;
   }
   return undefined;

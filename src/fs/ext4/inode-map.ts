@@ -1,6 +1,13 @@
 /** Inode map: what all of one file stands on, from its extent tree, block map or inline data, as runs and as extents. */
 import type { Extent, ExtentOptions } from "../file-map.ts";
-import { INODE_FLAGS, isFastSymlink, MAP_LENGTH, MAP_OFFSET, mapKindOf, type Inode } from "./inode.ts";
+import {
+  INODE_FLAGS,
+  isFastSymlink,
+  MAP_LENGTH,
+  MAP_OFFSET,
+  mapKindOf,
+  type Inode,
+} from "./inode.ts";
 import type { StaticMap } from "./static-map.ts";
 import { TreeWalker, type HiddenPart, type MappedRun, type TreeRoot } from "./tree-walker.ts";
 import type { Ext4Volume } from "./volume.ts";
@@ -17,7 +24,11 @@ export interface InodeMap {
 }
 
 /** Reads the whole map of an inode; every checksum is verified. */
-export async function mapInode(volume: Ext4Volume, statics: StaticMap, inode: Inode): Promise<InodeMap> {
+export async function mapInode(
+  volume: Ext4Volume,
+  statics: StaticMap,
+  inode: Inode,
+): Promise<InodeMap> {
   const runs: MappedRun[] = [];
   const nodes: { block: number; kind: "extents" | "blocks" }[] = [];
   const hidden: HiddenPart[] = [];
@@ -46,12 +57,25 @@ export function inlinePieces(inode: Inode): readonly Extent[] {
   const encrypted = (inode.flags & INODE_FLAGS.encrypt) !== 0 ? { encrypted: true } : {};
   const first = Math.min(MAP_LENGTH, inode.size);
   const pieces: Extent[] = [];
-  if (first > 0) pieces.push({ offset: 0, length: first, kind: "inline", device: inode.device + MAP_OFFSET, ...encrypted });
+  if (first > 0)
+    pieces.push({
+      offset: 0,
+      length: first,
+      kind: "inline",
+      device: inode.device + MAP_OFFSET,
+      ...encrypted,
+    });
   if (inode.size <= MAP_LENGTH) return pieces;
   const rest = inlineRest(inode);
   const length = Math.min(inode.size - MAP_LENGTH, rest?.length ?? 0);
   if (rest !== undefined && length > 0) {
-    pieces.push({ offset: MAP_LENGTH, length, kind: "inline", device: inode.device + rest.offset, ...encrypted });
+    pieces.push({
+      offset: MAP_LENGTH,
+      length,
+      kind: "inline",
+      device: inode.device + rest.offset,
+      ...encrypted,
+    });
   }
   const at = MAP_LENGTH + length;
   if (at < inode.size) {
@@ -62,27 +86,27 @@ export function inlinePieces(inode: Inode): readonly Extent[] {
 }
 
 /** Runs and hidden parts as extents of bytes, without gaps, up to `end`. */
-function toExtents(map: InodeMap, inode: Inode, sizes: { blockSize: number; end: number }): Extent[] {
+function toExtents(
+  map: InodeMap,
+  inode: Inode,
+  sizes: { blockSize: number; end: number },
+): Extent[] {
   const { blockSize, end } = sizes;
   const encrypted = (inode.flags & INODE_FLAGS.encrypt) !== 0 ? { encrypted: true } : {};
   const parts: Extent[] = [
-    ...map.runs.map(
-      (run): Extent => ({
-        offset: run.logical * blockSize,
-        length: run.count * blockSize,
-        kind: run.unwritten ? "unwritten" : "data",
-        device: run.block * blockSize,
-        ...encrypted,
-      }),
-    ),
-    ...map.hidden.map(
-      (part): Extent => ({
-        offset: part.start * blockSize,
-        length: (part.end - part.start) * blockSize,
-        kind: "unknown",
-        why: part.why,
-      }),
-    ),
+    ...map.runs.map((run): Extent => ({
+      offset: run.logical * blockSize,
+      length: run.count * blockSize,
+      kind: run.unwritten ? "unwritten" : "data",
+      device: run.block * blockSize,
+      ...encrypted,
+    })),
+    ...map.hidden.map((part): Extent => ({
+      offset: part.start * blockSize,
+      length: (part.end - part.start) * blockSize,
+      kind: "unknown",
+      why: part.why,
+    })),
   ];
   parts.sort((one, other) => one.offset - other.offset);
   const filled: Extent[] = [];
@@ -101,7 +125,8 @@ function toExtents(map: InodeMap, inode: Inode, sizes: { blockSize: number; end:
 function clip(extent: Extent, start: number, end: number): Extent {
   const from = Math.max(start, extent.offset);
   const to = Math.min(end, extent.offset + extent.length);
-  const device = extent.device === undefined ? {} : { device: extent.device + (from - extent.offset) };
+  const device =
+    extent.device === undefined ? {} : { device: extent.device + (from - extent.offset) };
   return { ...extent, offset: from, length: to - from, ...device };
 }
 
@@ -114,7 +139,9 @@ function join(extents: readonly Extent[]): Extent[] {
       last !== undefined &&
       last.kind === extent.kind &&
       last.why === extent.why &&
-      (last.device === undefined ? extent.device === undefined : last.device + last.length === extent.device);
+      (last.device === undefined
+        ? extent.device === undefined
+        : last.device + last.length === extent.device);
     if (continues) joined[joined.length - 1] = { ...last, length: last.length + extent.length };
     else joined.push(extent);
   }
@@ -122,17 +149,25 @@ function join(extents: readonly Extent[]): Extent[] {
 }
 
 /** The extents of a byte range of one file, as `FileMap.extents` promises them. */
-export async function extentsOf(volume: Ext4Volume, statics: StaticMap, asked: { inode: Inode; options: ExtentOptions }): Promise<Extent[]> {
+export async function extentsOf(
+  volume: Ext4Volume,
+  statics: StaticMap,
+  asked: { inode: Inode; options: ExtentOptions },
+): Promise<Extent[]> {
   const { inode, options } = asked;
   const start = options.offset ?? 0;
   const inside = mapKindOf(inode) === "inline" || isFastSymlink(inode);
   const map = inside ? undefined : await mapInode(volume, statics, inode);
   const { blockSize } = volume.superblock;
   const size = mapKindOf(inode) === "none" && !inside ? 0 : inode.size;
-  const all = map === undefined ? [...inlinePieces(inode)] : toExtents(map, inode, { blockSize, end: size });
+  const all =
+    map === undefined ? [...inlinePieces(inode)] : toExtents(map, inode, { blockSize, end: size });
   const last = all.at(-1);
-  const limit = options.pastEnd === true ? (last === undefined ? 0 : last.offset + last.length) : size;
+  const limit =
+    options.pastEnd === true ? (last === undefined ? 0 : last.offset + last.length) : size;
   const end = Math.min(limit, start + (options.length ?? Number.MAX_SAFE_INTEGER));
-  const wanted = all.filter((extent) => extent.offset < end && extent.offset + extent.length > start);
+  const wanted = all.filter(
+    (extent) => extent.offset < end && extent.offset + extent.length > start,
+  );
   return join(wanted.map((extent) => clip(extent, start, end)));
 }

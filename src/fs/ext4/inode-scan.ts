@@ -5,7 +5,7 @@
  * a run of hidden inodes. Unused tails (`bg_itable_unused`) are trusted only where descriptors carry a checksum.
  */
 import { hasDescriptorChecksums } from "./features.ts";
-import { CORE_LENGTH } from "./inode.ts";
+import { CORE_LENGTH, decodeInode, isInUse, type Inode } from "./inode.ts";
 import type { BlockRead, Ext4Volume, GroupDescriptor } from "./volume.ts";
 import { wordsOf } from "./words.ts";
 
@@ -45,67 +45,118 @@ export function slotsInUse(volume: Ext4Volume, group: GroupDescriptor): number {
   return Math.max(0, inodesPerGroup - Math.min(inodesPerGroup, group.unusedInodes));
 }
 
-/** Scans all tables, by ascending inode. */
-export async function scanInodes(volume: Ext4Volume, visitor: InodeVisitor): Promise<void> {
-  const { inodesPerGroup, groupCount, inodeCount } = volume.superblock;
-  for (let number = 0; number < volume.groups.length; number += 1) {
-    const group = volume.groups[number] as GroupDescriptor;
-    const first = number * inodesPerGroup + 1;
-    if (group.source === "unknown") {
-      const why = `The descriptor of group ${number} is unreadable, so inodes ${first}-${first + inodesPerGroup - 1} are hidden`;
-      visitor.hidden({ first, last: first + inodesPerGroup - 1, why });
-    } else await scanGroup(volume, visitor, { group, first, count: slotsInUse(volume, group) });
-  }
-  if (volume.groups.length < groupCount) {
-    const first = volume.groups.length * inodesPerGroup + 1;
-    visitor.hidden({ first, last: inodeCount, why: `The volume is cut off, so inodes ${first}-${inodeCount} are hidden` });
-  }
-}
-
-interface GroupSlots {
-  readonly group: GroupDescriptor;
+/** A piece of an inode table that is read at once. */
+export interface ChunkPlace {
   /** Number of the first inode. */
   readonly first: number;
-  readonly count: number;
+  readonly inodes: number;
+  readonly block: number;
+  readonly blocks: number;
 }
 
-async function scanGroup(volume: Ext4Volume, visitor: InodeVisitor, slots: GroupSlots): Promise<void> {
-  const { blockSize, inodeSize } = volume.superblock;
+/** The pieces of all inode tables, ascending; of tables whose place is unknown nothing. */
+export function* slotChunks(volume: Ext4Volume): Generator<ChunkPlace> {
+  const { blockSize, inodeSize, inodesPerGroup } = volume.superblock;
   const perBlock = blockSize / inodeSize;
   const chunkBlocks = Math.max(1, Math.floor(CHUNK_BYTES / blockSize));
-  const blocks = Math.ceil(slots.count / perBlock);
-  for (let at = 0; at < blocks; at += chunkBlocks) {
-    const block = slots.group.inodeTable + at;
-    const count = Math.min(chunkBlocks, blocks - at);
-    const first = slots.first + at * perBlock;
-    const inodes = Math.min(count * perBlock, slots.count - at * perBlock);
-    const read = await volume.readBlocks(block, count);
-    if (read === undefined || read.bytes.length < count * blockSize) {
-      const why = `Inode table blocks ${block}-${block + count - 1} are past the end of the volume`;
-      visitor.hidden({ first, last: first + inodes - 1, why: `${why}, so inodes ${first}-${first + inodes - 1} are hidden` });
+  for (const group of volume.groups) {
+    if (group.source === "unknown") continue;
+    const slots = slotsInUse(volume, group);
+    const blocks = Math.ceil(slots / perBlock);
+    for (let at = 0; at < blocks; at += chunkBlocks) {
+      const count = Math.min(chunkBlocks, blocks - at);
+      const inodes = Math.min(count * perBlock, slots - at * perBlock);
+      yield {
+        first: group.group * inodesPerGroup + 1 + at * perBlock,
+        inodes,
+        block: group.inodeTable + at,
+        blocks: count,
+      };
+    }
+  }
+}
+
+/** Scans all tables, by ascending inode. */
+export async function scanInodes(volume: Ext4Volume, visitor: InodeVisitor): Promise<void> {
+  tellUnknownGroups(volume, visitor);
+  for (const place of slotChunks(volume)) {
+    const { first, inodes, block, blocks } = place;
+    const read = await volume.readBlocks(block, blocks);
+    if (read === undefined || read.bytes.length < blocks * volume.superblock.blockSize) {
+      const why = `Inode table blocks ${block}-${block + blocks - 1} are past the end of the volume`;
+      visitor.hidden({
+        first,
+        last: first + inodes - 1,
+        why: `${why}, so inodes ${first}-${first + inodes - 1} are hidden`,
+      });
       continue;
     }
-    scanChunk(visitor, read, { first, inodes, block, blockSize, inodeSize });
+    scanChunk(visitor, read, {
+      ...place,
+      blockSize: volume.superblock.blockSize,
+      inodeSize: volume.superblock.inodeSize,
+    });
     await visitor.afterChunk();
   }
 }
 
-interface ChunkPlace {
-  readonly first: number;
-  readonly inodes: number;
-  readonly block: number;
+/** Inodes in use of a piece, decoded, by ascending number; what cannot be read or has a wrong checksum is left out. */
+export async function inodesOf(volume: Ext4Volume, place: ChunkPlace): Promise<readonly Inode[]> {
+  const { blockSize, inodeSize } = volume.superblock;
+  const read = await volume.readBlocks(place.block, place.blocks);
+  if (read === undefined || read.bytes.length < place.blocks * blockSize) return [];
+  const found: Inode[] = [];
+  const visitor: InodeVisitor = {
+    slot: (number, chunk, at) => {
+      const inode = decodeInode(volume, number, chunk.bytes.slice(at * 4, (at + chunk.stride) * 4));
+      if (chunk.partial.has(number)) found.push({ ...inode, extraSize: 0, checksumOk: undefined });
+      else if (inode.checksumOk !== false) found.push(inode);
+    },
+    hidden: () => undefined,
+    afterChunk: async () => undefined,
+  };
+  scanChunk(visitor, read, { ...place, blockSize, inodeSize });
+  const used: Inode[] = [];
+  for (const inode of found) if (await isInUse(volume, inode)) used.push(inode);
+  return used;
+}
+
+function tellUnknownGroups(volume: Ext4Volume, visitor: InodeVisitor): void {
+  const { inodesPerGroup, groupCount, inodeCount } = volume.superblock;
+  for (const group of volume.groups) {
+    if (group.source !== "unknown") continue;
+    const first = group.group * inodesPerGroup + 1;
+    const last = first + inodesPerGroup - 1;
+    visitor.hidden({
+      first,
+      last,
+      why: `The descriptor of group ${group.group} is unreadable, so inodes ${first}-${last} are hidden`,
+    });
+  }
+  if (volume.groups.length < groupCount) {
+    const first = volume.groups.length * inodesPerGroup + 1;
+    visitor.hidden({
+      first,
+      last: inodeCount,
+      why: `The volume is cut off, so inodes ${first}-${inodeCount} are hidden`,
+    });
+  }
+}
+
+interface SizedPlace extends ChunkPlace {
   readonly blockSize: number;
   readonly inodeSize: number;
 }
 
-function scanChunk(visitor: InodeVisitor, read: BlockRead, place: ChunkPlace): void {
+function scanChunk(visitor: InodeVisitor, read: BlockRead, place: SizedPlace): void {
   const hidden = hiddenSlots(visitor, read, place);
   const words = wordsOf(read.bytes);
   const stride = place.inodeSize >>> 2;
   const chunk: SlotChunk = { words, bytes: read.bytes, stride, partial: hidden.partial };
   for (let index = 0, at = 0; index < place.inodes; index += 1, at += stride) {
     // Mode, links and flags tell an empty slot; inode 1 (bad blocks) has neither mode nor links.
-    if (((words[at]! & 0xffff) | (words[at + 6]! >>> 16)) === 0 && place.first + index > 10) continue;
+    if (((words[at]! & 0xffff) | (words[at + 6]! >>> 16)) === 0 && place.first + index > 10)
+      continue;
     if (hidden.whole.size > 0 && hidden.whole.has(index)) continue;
     visitor.slot(place.first + index, chunk, at);
   }
@@ -117,14 +168,17 @@ const NO_SLOTS: ReadonlySet<number> = new Set();
 function hiddenSlots(
   visitor: InodeVisitor,
   read: BlockRead,
-  place: ChunkPlace,
+  place: SizedPlace,
 ): { readonly whole: ReadonlySet<number>; readonly partial: ReadonlySet<number> } {
   if (read.bad.length === 0) return { whole: NO_SLOTS, partial: NO_SLOTS };
   const whole = new Set<number>();
   const partial = new Set<number>();
   for (const bad of read.bad) {
     const first = Math.floor(bad.offset / place.inodeSize);
-    const last = Math.min(place.inodes - 1, Math.floor((bad.offset + bad.length - 1) / place.inodeSize));
+    const last = Math.min(
+      place.inodes - 1,
+      Math.floor((bad.offset + bad.length - 1) / place.inodeSize),
+    );
     for (let index = first; index <= last; index += 1) {
       if (index * place.inodeSize + CORE_LENGTH > bad.offset) whole.add(index);
       else partial.add(place.first + index);
@@ -134,16 +188,20 @@ function hiddenSlots(
   return { whole, partial };
 }
 
-function tellRuns(visitor: InodeVisitor, slots: ReadonlySet<number>, place: ChunkPlace): void {
+function tellRuns(visitor: InodeVisitor, slots: ReadonlySet<number>, place: SizedPlace): void {
   const indexes = [...slots].sort((one, other) => one - other);
-  for (let from = 0; from < indexes.length; ) {
+  for (let from = 0; from < indexes.length;) {
     let to = from;
     while (to + 1 < indexes.length && indexes[to + 1] === indexes[to]! + 1) to += 1;
     const first = place.first + indexes[from]!;
     const last = place.first + indexes[to]!;
     const table = place.block + Math.floor((indexes[from]! * place.inodeSize) / place.blockSize);
     const inodes = first === last ? `inode ${first} is` : `inodes ${first}-${last} are`;
-    visitor.hidden({ first, last, why: `Inode table block ${table} cannot be read, so ${inodes} hidden` });
+    visitor.hidden({
+      first,
+      last,
+      why: `Inode table block ${table} cannot be read, so ${inodes} hidden`,
+    });
     from = to + 1;
   }
 }

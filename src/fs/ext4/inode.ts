@@ -80,7 +80,11 @@ export function inodeSeed(superblock: Superblock, number: number, generation: nu
 const ZEROS = new Uint8Array(4);
 
 /** Whether a slot's checksum is right (kernel: ext4_inode_csum); `undefined` without metadata_csum. */
-export function inodeChecksumOk(superblock: Superblock, number: number, slot: Uint8Array): boolean | undefined {
+export function inodeChecksumOk(
+  superblock: Superblock,
+  number: number,
+  slot: Uint8Array,
+): boolean | undefined {
   if (!hasFeature(superblock, "metadata_csum")) return undefined;
   const view = viewOf(slot);
   let sum = inodeSeed(superblock, number, view.getUint32(100, true));
@@ -98,7 +102,10 @@ export function inodeChecksumOk(superblock: Superblock, number: number, slot: Ui
 }
 
 /** Where a slot is; `undefined` where the number is none, or its group is unknown. */
-export function inodeLocation(volume: Ext4Volume, number: number): { readonly block: number; readonly offset: number } | undefined {
+export function inodeLocation(
+  volume: Ext4Volume,
+  number: number,
+): { readonly block: number; readonly offset: number } | undefined {
   const { inodesPerGroup, inodeSize, blockSize, inodeCount } = volume.superblock;
   if (!Number.isInteger(number) || number < 1 || number > inodeCount) return undefined;
   const descriptor = volume.groups[Math.floor((number - 1) / inodesPerGroup)];
@@ -117,7 +124,10 @@ export function slotDevice(volume: Ext4Volume, number: number): number {
 function sizeOf(superblock: Superblock, view: DataView, mode: number): number {
   const low = view.getUint32(4, true);
   const type = mode & MODE.mask;
-  const wide = type === MODE.file || type === 0 || (type === MODE.directory && hasFeature(superblock, "large_dir"));
+  const wide =
+    type === MODE.file ||
+    type === 0 ||
+    (type === MODE.directory && hasFeature(superblock, "large_dir"));
   const size = wide ? low + view.getUint32(108, true) * 2 ** 32 : low;
   return Math.min(size, Number.MAX_SAFE_INTEGER);
 }
@@ -165,7 +175,9 @@ export function kindOf(inode: Pick<Inode, "mode">): "file" | "directory" | "syml
 /** Whether a symbolic link's target is in the inode (kernel: ext4_inode_is_fast_symlink). */
 export function isFastSymlink(inode: Pick<Inode, "mode" | "flags" | "size">): boolean {
   if ((inode.mode & MODE.mask) !== MODE.symlink) return false;
-  return inode.size < MAP_LENGTH && (inode.flags & (INODE_FLAGS.inlineData | INODE_FLAGS.extents)) === 0;
+  return (
+    inode.size < MAP_LENGTH && (inode.flags & (INODE_FLAGS.inlineData | INODE_FLAGS.extents)) === 0
+  );
 }
 
 /** What the 60 bytes of the map hold. */
@@ -174,8 +186,14 @@ export type MapKind = "extents" | "blocks" | "inline" | "none";
 /** What the 60 bytes of an inode's map hold; "none" of devices, pipes and fast symlinks. Three numbers, because a scan has no object. */
 export function mapKindOfFields(mode: number, flags: number, size: number): MapKind {
   const type = mode & MODE.mask;
-  if (type === MODE.symlink && size < MAP_LENGTH && (flags & (INODE_FLAGS.inlineData | INODE_FLAGS.extents)) === 0) return "none";
-  if (type !== MODE.file && type !== MODE.directory && type !== MODE.symlink && type !== 0) return "none";
+  if (
+    type === MODE.symlink &&
+    size < MAP_LENGTH &&
+    (flags & (INODE_FLAGS.inlineData | INODE_FLAGS.extents)) === 0
+  )
+    return "none";
+  if (type !== MODE.file && type !== MODE.directory && type !== MODE.symlink && type !== 0)
+    return "none";
   if ((flags & INODE_FLAGS.inlineData) !== 0) return "inline";
   return (flags & INODE_FLAGS.extents) === 0 ? "blocks" : "extents";
 }
@@ -186,7 +204,9 @@ export function mapKindOf(inode: Pick<Inode, "mode" | "flags" | "size">): MapKin
 }
 
 /** What the file's bytes in an inode are called; `undefined` where it holds none. */
-export function inlineKind(inode: Inode): "inline-data" | "inline-directory" | "symlink-target" | undefined {
+export function inlineKind(
+  inode: Inode,
+): "inline-data" | "inline-directory" | "symlink-target" | undefined {
   if (isFastSymlink(inode)) return "symlink-target";
   if (mapKindOf(inode) !== "inline") return undefined;
   const kind = kindOf(inode);
@@ -202,20 +222,31 @@ export type InodeResult =
 /** Reads and checks one slot, whether in use or not. A wrong checksum or poison in the first 128 bytes hides it. */
 export async function readInode(volume: Ext4Volume, number: number): Promise<InodeResult> {
   const place = inodeLocation(volume, number);
-  if (place === undefined) return { why: `Inode ${number} is outside the file system, or its group descriptor is unreadable` };
+  if (place === undefined)
+    return {
+      why: `Inode ${number} is outside the file system, or its group descriptor is unreadable`,
+    };
   const read = await volume.readBlocks(place.block, 1);
-  if (read === undefined) return { why: `Inode ${number} is in block ${place.block}, which is past the end of the volume` };
+  if (read === undefined)
+    return {
+      why: `Inode ${number} is in block ${place.block}, which is past the end of the volume`,
+    };
   const end = place.offset + CORE_LENGTH;
   if (read.bad.some((bad) => bad.offset < end && bad.offset + bad.length > place.offset)) {
-    return { why: `Inode ${number} is poisoned: inode table block ${place.block} cannot be read whole` };
+    return {
+      why: `Inode ${number} is poisoned: inode table block ${place.block} cannot be read whole`,
+    };
   }
   const { inodeSize } = volume.superblock;
   const slot = read.bytes.slice(place.offset, place.offset + inodeSize);
-  const rest = read.bad.some((bad) => bad.offset < place.offset + inodeSize && bad.offset + bad.length > end);
+  const rest = read.bad.some(
+    (bad) => bad.offset < place.offset + inodeSize && bad.offset + bad.length > end,
+  );
   const inode = decodeInode(volume, number, slot);
   // The core is whole; what is poisoned behind it are times and attributes, and the checksum cannot be computed.
   if (rest) return { inode: { ...inode, extraSize: 0, checksumOk: undefined } };
-  if (inode.checksumOk === false && !isZero(slot)) return { why: `Inode ${number} has a wrong checksum`, bad: inode };
+  if (inode.checksumOk === false && !isZero(slot))
+    return { why: `Inode ${number} has a wrong checksum`, bad: inode };
   return { inode };
 }
 
@@ -226,8 +257,9 @@ export function isZero(bytes: Uint8Array): boolean {
 
 /** Whether a slot holds an inode in use: it has links, or is an orphan whose bit is set; reserved inodes always are. */
 export async function isInUse(volume: Ext4Volume, inode: Inode): Promise<boolean> {
-  if (inode.number < volume.superblock.firstInode) return inode.number === BAD_BLOCKS_INODE || !isZero(inode.slot);
+  if (inode.number === BAD_BLOCKS_INODE) return true;
   if (inode.mode === 0) return false;
+  if (inode.number < volume.superblock.firstInode) return true;
   if (inode.links > 0) return true;
   if (inode.deletedTime > volume.superblock.inodeCount) return false;
   return (await volume.inodeAllocated(inode.number)) !== false;

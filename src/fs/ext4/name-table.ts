@@ -68,7 +68,11 @@ export class NameTable {
   pathsOf(inode: number): readonly string[] {
     if (inode === ROOT_INODE) return ["/"];
     const paths = new Set<string>();
-    for (let at = this.#heads.get(inode) ?? -1; at >= 0 && paths.size < PATHS_MAX; at = this.#next[at]!) {
+    for (
+      let at = this.#heads.get(inode) ?? -1;
+      at >= 0 && paths.size < PATHS_MAX;
+      at = this.#next[at]!
+    ) {
       for (const parent of this.#directoryPaths(this.#parents[at]!)) {
         if (paths.size >= PATHS_MAX) break;
         paths.add(`${parent}/${this.#text(at)}`);
@@ -89,7 +93,8 @@ export class NameTable {
     const stack = [directory];
     while (stack.length > 0) {
       const inode = stack.at(-1)!;
-      const missing = open.has(inode) || open.size >= DEPTH_MAX ? [] : this.#unknownParents(inode, open);
+      const missing =
+        open.has(inode) || open.size >= DEPTH_MAX ? [] : this.#unknownParents(inode, open);
       open.add(inode);
       if (missing.length > 0) stack.push(...missing);
       else {
@@ -104,7 +109,11 @@ export class NameTable {
   #unknownParents(inode: number, open: ReadonlySet<number>): number[] {
     if (inode === ROOT_INODE) return [];
     const parents: number[] = [];
-    for (let at = this.#heads.get(inode) ?? -1; at >= 0 && parents.length < PATHS_MAX; at = this.#next[at]!) {
+    for (
+      let at = this.#heads.get(inode) ?? -1;
+      at >= 0 && parents.length < PATHS_MAX;
+      at = this.#next[at]!
+    ) {
       const parent = this.#parents[at]!;
       if (!this.#memo.has(parent) && !open.has(parent) && parent !== inode) parents.push(parent);
     }

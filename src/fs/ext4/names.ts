@@ -22,7 +22,18 @@ function escapeText(text: string): string {
 /** Length of the UTF-8 sequence that begins at `at`, or 0 where none does. */
 function sequenceLength(bytes: Uint8Array, at: number): number {
   const first = bytes[at] as number;
-  const length = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+  const length =
+    first < 0x80
+      ? 1
+      : first < 0xc2
+        ? 0
+        : first < 0xe0
+          ? 2
+          : first < 0xf0
+            ? 3
+            : first < 0xf5
+              ? 4
+              : 0;
   if (length === 0 || at + length > bytes.length) return 0;
   try {
     PLAIN.decode(bytes.subarray(at, at + length));
@@ -39,9 +50,12 @@ export function nameToText(bytes: Uint8Array, encrypted = false): string {
     return escapeText(PLAIN.decode(bytes));
   } catch {
     let text = "";
-    for (let at = 0; at < bytes.length; ) {
+    for (let at = 0; at < bytes.length;) {
       const length = sequenceLength(bytes, at);
-      text += length === 0 ? hexEscape(bytes[at] as number) : escapeText(PLAIN.decode(bytes.subarray(at, at + length)));
+      text +=
+        length === 0
+          ? hexEscape(bytes[at] as number)
+          : escapeText(PLAIN.decode(bytes.subarray(at, at + length)));
       at += Math.max(1, length);
     }
     return text;

@@ -29,8 +29,14 @@ function continues(one: Segment, other: Segment): boolean {
   if (endOf(one) !== other.offset || one.owners.length !== other.owners.length) return false;
   return one.owners.every((owner, index) => {
     const next = other.owners[index]!;
-    const same = owner.kind === next.kind && owner.what === next.what && owner.inode === next.inode && owner.why === next.why;
-    return same && (owner.at === undefined ? next.at === undefined : owner.at + one.length === next.at);
+    const same =
+      owner.kind === next.kind &&
+      owner.what === next.what &&
+      owner.inode === next.inode &&
+      owner.why === next.why;
+    return (
+      same && (owner.at === undefined ? next.at === undefined : owner.at + one.length === next.at)
+    );
   });
 }
 
@@ -54,24 +60,40 @@ export class SegmentList {
 }
 
 /** Segments as they are told, with the paths of their inodes. */
-export function toOwnedRanges(segments: readonly Segment[], pathsOf: (inode: number) => readonly string[]): OwnedRange[] {
+export function toOwnedRanges(
+  segments: readonly Segment[],
+  pathsOf: (inode: number) => readonly string[],
+): OwnedRange[] {
   return segments.map(({ offset, length, owners }) => ({
     offset,
     length,
     owners: owners.map((draft): Owner => {
       const ranges = draft.at === undefined ? [] : [{ offset: draft.at, length }];
       const { kind, what, why, inode } = draft;
-      return inode === undefined ? { kind, ranges, what, why } : { kind, inode, paths: pathsOf(inode), ranges, what, why };
+      return inode === undefined
+        ? { kind, ranges, what, why }
+        : { kind, inode, paths: pathsOf(inode), ranges, what, why };
     }),
   }));
 }
 
 /** Ranges sorted, joined, and cut at `limit`: what is below it, and what is not. @throws {TypeError} if a number is not whole */
-export function normalizeRanges(ranges: Iterable<ByteRange>, limit: number): { readonly inside: ByteRange[]; readonly past: ByteRange[] } {
+export function normalizeRanges(
+  ranges: Iterable<ByteRange>,
+  limit: number,
+): { readonly inside: ByteRange[]; readonly past: ByteRange[] } {
   const sorted: ByteRange[] = [];
   for (const { offset, length } of ranges) {
-    if (!Number.isSafeInteger(offset) || offset < 0 || !Number.isSafeInteger(length) || length < 0 || !Number.isSafeInteger(offset + length)) {
-      throw new TypeError(`Cannot tell owners: want whole, non-negative offset and length: got offset ${offset}, length ${length}`);
+    if (
+      !Number.isSafeInteger(offset) ||
+      offset < 0 ||
+      !Number.isSafeInteger(length) ||
+      length < 0 ||
+      !Number.isSafeInteger(offset + length)
+    ) {
+      throw new TypeError(
+        `Cannot tell owners: want whole, non-negative offset and length: got offset ${offset}, length ${length}`,
+      );
     }
     if (length > 0) sorted.push({ offset, length });
   }
@@ -80,12 +102,14 @@ export function normalizeRanges(ranges: Iterable<ByteRange>, limit: number): { r
   for (const range of sorted) {
     const last = joined.at(-1);
     if (last === undefined || endOf(last) < range.offset) joined.push(range);
-    else if (endOf(range) > endOf(last)) joined[joined.length - 1] = { offset: last.offset, length: endOf(range) - last.offset };
+    else if (endOf(range) > endOf(last))
+      joined[joined.length - 1] = { offset: last.offset, length: endOf(range) - last.offset };
   }
   const inside: ByteRange[] = [];
   const past: ByteRange[] = [];
   for (const range of joined) {
-    if (range.offset < limit) inside.push({ offset: range.offset, length: Math.min(endOf(range), limit) - range.offset });
+    if (range.offset < limit)
+      inside.push({ offset: range.offset, length: Math.min(endOf(range), limit) - range.offset });
     const start = Math.max(range.offset, limit);
     if (endOf(range) > start) past.push({ offset: start, length: endOf(range) - start });
   }

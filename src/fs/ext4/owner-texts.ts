@@ -8,14 +8,20 @@ const TEXTS: Readonly<Record<OwnerWhat, readonly [OwnerKind, string]>> = {
   "symlink-target": ["file", "Where the symbolic link points"],
   verity: ["file", "Hashes that protect the file's content (verity)"],
   "directory-block": ["directory", "Names in the directory"],
-  "directory-index": ["directory", "Hash tree of the directory: names can still be read without it"],
+  "directory-index": [
+    "directory",
+    "Hash tree of the directory: names can still be read without it",
+  ],
   "inline-directory": ["directory", "Names in the directory, kept in its inode"],
   "boot-block": ["metadata", "Boot code before the file system: ext4 does not use it"],
   superblock: ["metadata", "Primary superblock: backups serve reading"],
   "superblock-backup": ["metadata", "Backup of the superblock: the primary serves"],
   "group-descriptors": ["metadata", "Group descriptors: backups serve reading"],
   "group-descriptors-backup": ["metadata", "Backup of the group descriptors: the primary serves"],
-  "reserved-descriptors": ["metadata", "Blocks reserved for growing the group descriptors: nothing is in them"],
+  "reserved-descriptors": [
+    "metadata",
+    "Blocks reserved for growing the group descriptors: nothing is in them",
+  ],
   "block-bitmap": ["metadata", "Says which blocks of a group are in use: e2fsck rebuilds it"],
   "inode-bitmap": ["metadata", "Says which inodes of a group are in use: e2fsck rebuilds it"],
   "inode-table": ["metadata", "Part of an inode table"],
@@ -33,7 +39,10 @@ const TEXTS: Readonly<Record<OwnerWhat, readonly [OwnerKind, string]>> = {
   "partition-table": ["metadata", "Partition table"],
   "journal-superblock": ["journal", "Head of the journal"],
   "journal-log": ["journal", "Log of the journal: empty after a clean unmount"],
-  "journal-fast-commit": ["journal", "Fast-commit area of the journal: empty after a clean unmount"],
+  "journal-fast-commit": [
+    "journal",
+    "Fast-commit area of the journal: empty after a clean unmount",
+  ],
   "journal-device": ["journal", "Journal on a device of its own"],
   "file-slack": ["slack", "Allocated to the file, past its end: nothing is missing"],
   unwritten: ["slack", "Reserved for the file and never written: it reads as zeros"],
@@ -46,7 +55,10 @@ const TEXTS: Readonly<Record<OwnerWhat, readonly [OwnerKind, string]>> = {
 };
 
 /** A draft with the usual kind and sentence of what it is. */
-export function draftOf(what: OwnerWhat, rest: { readonly inode?: number; readonly at?: number; readonly note?: string } = {}): OwnerDraft {
+export function draftOf(
+  what: OwnerWhat,
+  rest: { readonly inode?: number; readonly at?: number; readonly note?: string } = {},
+): OwnerDraft {
   const [kind, text] = TEXTS[what];
   const why = rest.note === undefined ? text : `${text}; ${rest.note}`;
   return {

@@ -12,7 +12,7 @@ import { endOf, type ByteRange } from "../../base/index.ts";
 import type { OwnedRange } from "../file-map.ts";
 import { ClaimOwners } from "./claim-owners.ts";
 import { ClaimSweep } from "./claim-sweep.ts";
-import { scanClaims, type ScanResult } from "./claims.ts";
+import { scanClaims, whatIsHidden, type ScanResult } from "./claims.ts";
 import { hasFeature } from "./features.ts";
 import { collectNames } from "./paths.ts";
 import { normalizeRanges, SegmentList, toOwnedRanges, type Segment } from "./owner-draft.ts";
@@ -30,7 +30,11 @@ interface Part extends ByteRange {
 }
 
 /** Owners of every byte of the ranges. @throws {TypeError} if a range is no range */
-export async function ownersOf(volume: Ext4Volume, statics: StaticMap, ranges: Iterable<ByteRange>): Promise<readonly OwnedRange[]> {
+export async function ownersOf(
+  volume: Ext4Volume,
+  statics: StaticMap,
+  ranges: Iterable<ByteRange>,
+): Promise<readonly OwnedRange[]> {
   const { blockSize, blockCount } = volume.superblock;
   const size = blockSize * blockCount;
   const { inside, past } = normalizeRanges(ranges, size);
@@ -68,10 +72,16 @@ function partsOf(volume: Ext4Volume, range: ByteRange): Part[] {
   return parts;
 }
 
-async function scanFor(volume: Ext4Volume, statics: StaticMap, parts: readonly Part[]): Promise<ScanResult> {
+async function scanFor(
+  volume: Ext4Volume,
+  statics: StaticMap,
+  parts: readonly Part[],
+): Promise<ScanResult> {
   const needed = parts.some((part) => part.run === undefined || part.run.use === "inode-table");
   if (!needed) return { claims: [], claimants: new Map(), directories: [], reasons: [] };
-  const wanted = new WantedBlocks(parts.filter((part) => part.run === undefined).map((part) => clustersOf(volume, part)));
+  const wanted = new WantedBlocks(
+    parts.filter((part) => part.run === undefined).map((part) => clustersOf(volume, part)),
+  );
   return scanClaims(volume, statics, { wanted, directories: true });
 }
 
@@ -91,21 +101,29 @@ interface Told {
   readonly scan: ScanResult;
 }
 
-async function tell(volume: Ext4Volume, told: Told, segments: SegmentList): Promise<void> {
-  const { scan } = told;
-  const claims = await ClaimOwners.open(volume, told.statics, scan);
+async function tell(volume: Ext4Volume, known: Told, segments: SegmentList): Promise<void> {
+  const { scan } = known;
+  const claims = await ClaimOwners.open(volume, known.statics, scan);
   const sweep = new ClaimSweep(volume.superblock.blockSize, scan, claims);
-  for (const part of told.parts) {
-    if (part.run === undefined) {
-      for (const piece of sweep.pieces(part)) {
-        if (piece.owners.length > 0) segments.add(piece);
-        else for (const segment of await unclaimedSegments(volume, { sweep, scan }, piece)) segments.add(segment);
-      }
-    } else {
-      const told = part.run.use === "inode-table" ? await slotSegments(volume, part.run, part) : staticSegments(volume, part.run);
-      for (const segment of told) addClipped(segments, segment, part);
+  let hidden: readonly string[] | undefined;
+  const reasons = async (): Promise<readonly string[]> =>
+    (hidden ??= await whatIsHidden(volume, known.statics));
+  for (const part of known.parts) {
+    for (const segment of staticPieces(volume, part)) addClipped(segments, segment, part);
+    if (part.run?.use === "inode-table") {
+      for (const segment of await slotSegments(volume, part.run, part)) segments.add(segment);
+    }
+    if (part.run !== undefined) continue;
+    for (const piece of sweep.pieces(part)) {
+      const unclaimed = piece.owners.length === 0;
+      const told = unclaimed ? await unclaimedSegments(volume, { sweep, reasons }, piece) : [piece];
+      for (const segment of told) segments.add(segment);
     }
   }
+}
+
+function staticPieces(volume: Ext4Volume, part: Part): readonly Segment[] {
+  return part.run === undefined ? [] : staticSegments(volume, part.run);
 }
 
 function addClipped(segments: SegmentList, segment: Segment, range: ByteRange): void {
@@ -113,14 +131,24 @@ function addClipped(segments: SegmentList, segment: Segment, range: ByteRange): 
   const end = Math.min(endOf(segment), endOf(range));
   if (end <= start) return;
   const by = start - segment.offset;
-  const owners = by === 0 ? segment.owners : segment.owners.map((owner) => (owner.at === undefined ? owner : { ...owner, at: owner.at + by }));
+  const owners =
+    by === 0
+      ? segment.owners
+      : segment.owners.map((owner) =>
+          owner.at === undefined ? owner : { ...owner, at: owner.at + by },
+        );
   segments.add({ offset: start, length: end - start, owners });
 }
 
-async function pathsFor(volume: Ext4Volume, scan: ScanResult, segments: readonly Segment[]): Promise<(inode: number) => readonly string[]> {
+async function pathsFor(
+  volume: Ext4Volume,
+  scan: ScanResult,
+  segments: readonly Segment[],
+): Promise<(inode: number) => readonly string[]> {
   const wanted = new Set<number>();
   for (const { owners } of segments) {
-    for (const { inode, kind } of owners) if (inode !== undefined && kind !== "free") wanted.add(inode);
+    for (const { inode, kind } of owners)
+      if (inode !== undefined && kind !== "free") wanted.add(inode);
   }
   if (wanted.size === 0) return () => [];
   const table = await collectNames(volume, scan.directories, wanted);

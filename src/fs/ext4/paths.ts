@@ -4,7 +4,14 @@
  * Blocks are read in order of block number. Checksums are computed only of blocks that hold a wanted name or one of a directory. A
  * block that is poisoned, or whose checksum is wrong, hides its names and no others.
  */
-import { directoryChecksumOk, ENTRY_DIRECTORY, inlineEntryRegions, isDotName, readEntries, type DirectoryEntry } from "./directory.ts";
+import {
+  directoryChecksumOk,
+  ENTRY_DIRECTORY,
+  inlineEntryRegions,
+  isDotName,
+  readEntries,
+  type DirectoryEntry,
+} from "./directory.ts";
 import type { DirectoryRecord } from "./claims.ts";
 import { hasFeature } from "./features.ts";
 import { INODE_FLAGS, inodeSeed, mapKindOf } from "./inode.ts";
@@ -25,7 +32,11 @@ const READ_BYTES_MAX = 1024 * 1024;
 const GAP_BLOCKS = 8;
 
 /** Collects names from all directories of a scan. */
-export async function collectNames(volume: Ext4Volume, directories: readonly DirectoryRecord[], wanted: WantedNames): Promise<NameTable> {
+export async function collectNames(
+  volume: Ext4Volume,
+  directories: readonly DirectoryRecord[],
+  wanted: WantedNames,
+): Promise<NameTable> {
   const pass = new NamePass(volume, directories, wanted);
   await pass.readAll();
   return pass.table;
@@ -52,7 +63,10 @@ class NamePass {
     this.#wanted = wanted;
     this.#numbers = new Set(directories.map(({ inode }) => inode.number));
     this.#checksums = hasFeature(superblock, "metadata_csum");
-    this.#rules = { inodeCount: superblock.inodeCount, filetype: hasFeature(superblock, "filetype") };
+    this.#rules = {
+      inodeCount: superblock.inodeCount,
+      filetype: hasFeature(superblock, "filetype"),
+    };
   }
 
   async readAll(): Promise<void> {
@@ -69,25 +83,35 @@ class NamePass {
     }
     pending.sort((one, other) => one.block - other.block);
     const limit = Math.max(1, Math.floor(READ_BYTES_MAX / blockSize));
-    for (let first = 0; first < pending.length; ) {
+    for (let first = 0; first < pending.length;) {
       const from = pending[first]!.block;
       let end = from + pending[first]!.count;
       let next = first + 1;
-      while (next < pending.length && pending[next]!.block <= end + GAP_BLOCKS && pending[next]!.block - from < limit) {
+      while (
+        next < pending.length &&
+        pending[next]!.block <= end + GAP_BLOCKS &&
+        pending[next]!.block - from < limit
+      ) {
         end = Math.max(end, pending[next]!.block + pending[next]!.count);
         next += 1;
       }
       await this.#readSpan({ from, end, limit }, pending.slice(first, next));
       first = next;
       if (this.#stepsLeft <= 0) {
-        this.#volume.report({ message: "Directories share more blocks than the volume has: the rest of the names is hidden" });
+        this.#volume.report({
+          message:
+            "Directories share more blocks than the volume has: the rest of the names is hidden",
+        });
         return;
       }
     }
   }
 
   /** Reads blocks `[from, end)` in pieces of `limit`, for the runs that lie in them. */
-  async #readSpan(span: { from: number; end: number; limit: number }, runs: readonly PendingRun[]): Promise<void> {
+  async #readSpan(
+    span: { from: number; end: number; limit: number },
+    runs: readonly PendingRun[],
+  ): Promise<void> {
     const { blockSize } = this.#volume.superblock;
     for (let at = span.from; at < span.end; at += span.limit) {
       const count = Math.min(span.limit, span.end - at);
@@ -104,14 +128,24 @@ class NamePass {
     }
   }
 
-  #readBlock(directory: DirectoryRecord, read: BlockRead | undefined, place: { block: number; offset: number }): void {
+  #readBlock(
+    directory: DirectoryRecord,
+    read: BlockRead | undefined,
+    place: { block: number; offset: number },
+  ): void {
     const { blockSize } = this.#volume.superblock;
     const { inode } = directory;
     const { block, offset } = place;
     const range = { offset: block * blockSize, length: blockSize };
-    const poisoned = read?.bad.some((bad) => bad.offset < offset + blockSize && bad.offset + bad.length > offset);
+    const poisoned = read?.bad.some(
+      (bad) => bad.offset < offset + blockSize && bad.offset + bad.length > offset,
+    );
     if (read === undefined || poisoned === true) {
-      this.#volume.report({ range, inode: inode.number, message: `Directory block ${block} of inode ${inode.number} cannot be read: its names are hidden` });
+      this.#volume.report({
+        range,
+        inode: inode.number,
+        message: `Directory block ${block} of inode ${inode.number} cannot be read: its names are hidden`,
+      });
       return;
     }
     const bytes = read.bytes.subarray(offset, offset + blockSize);
@@ -119,11 +153,19 @@ class NamePass {
     if (this.#found.length === 0 && why === undefined) return;
     if (this.#checksums && !directoryChecksumOk(bytes, this.#seed(directory))) {
       this.#found.length = 0;
-      this.#volume.report({ range, inode: inode.number, message: `Directory block ${block} of inode ${inode.number} has a wrong checksum: its names are hidden` });
+      this.#volume.report({
+        range,
+        inode: inode.number,
+        message: `Directory block ${block} of inode ${inode.number} has a wrong checksum: its names are hidden`,
+      });
       return;
     }
     if (why !== undefined) {
-      this.#volume.report({ range, inode: inode.number, message: `Directory block ${block} of inode ${inode.number} is wrong: ${why}; names behind it are hidden` });
+      this.#volume.report({
+        range,
+        inode: inode.number,
+        message: `Directory block ${block} of inode ${inode.number} is wrong: ${why}; names behind it are hidden`,
+      });
     }
     this.#keepFound(directory, bytes);
   }
@@ -133,7 +175,10 @@ class NamePass {
       const why = this.#readRegion(region);
       if (why !== undefined) {
         const { number } = directory.inode;
-        this.#volume.report({ inode: number, message: `Inline directory ${number} is wrong: ${why}; names behind it are hidden` });
+        this.#volume.report({
+          inode: number,
+          message: `Inline directory ${number} is wrong: ${why}; names behind it are hidden`,
+        });
       }
       this.#keepFound(directory, region);
     }
@@ -147,7 +192,8 @@ class NamePass {
   }
 
   #matters(entry: Readonly<DirectoryEntry>): boolean {
-    if (this.#wanted === "all" || entry.type === ENTRY_DIRECTORY || this.#wanted.has(entry.inode)) return true;
+    if (this.#wanted === "all" || entry.type === ENTRY_DIRECTORY || this.#wanted.has(entry.inode))
+      return true;
     return entry.type === 0 && this.#numbers.has(entry.inode);
   }
 
@@ -157,7 +203,10 @@ class NamePass {
     for (const entry of this.#found.splice(0)) {
       const name = bytes.subarray(entry.nameStart, entry.nameStart + entry.nameLength);
       if (!encrypted && isHostileName(name)) {
-        this.#volume.report({ inode: entry.inode, message: `A name in directory ${number} holds "/" or NUL: it is not believed` });
+        this.#volume.report({
+          inode: entry.inode,
+          message: `A name in directory ${number} holds "/" or NUL: it is not believed`,
+        });
       } else this.table.add({ child: entry.inode, parent: number, bytes: name, encrypted });
     }
   }

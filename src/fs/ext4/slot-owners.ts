@@ -13,16 +13,22 @@ import { draftOf, unknownDraft } from "./owner-texts.ts";
 import type { BlockRead, Ext4Volume, StaticRun } from "./volume.ts";
 
 /** Segments of the part of an inode table that a range covers; the range lies in the run. */
-export async function slotSegments(volume: Ext4Volume, run: StaticRun, range: ByteRange): Promise<readonly Segment[]> {
+export async function slotSegments(
+  volume: Ext4Volume,
+  run: StaticRun,
+  range: ByteRange,
+): Promise<readonly Segment[]> {
   const { blockSize, inodeSize, inodesPerGroup } = volume.superblock;
   const group = volume.groups[run.group];
   if (group === undefined || group.source === "unknown") {
-    return [{ ...range, owners: [unknownDraft(`The descriptor of group ${run.group} is unreadable`)] }];
+    return [
+      { ...range, owners: [unknownDraft(`The descriptor of group ${run.group} is unreadable`)] },
+    ];
   }
   const table = group.inodeTable * blockSize;
   const segments: Segment[] = [];
   const reader = new SlotReader(volume);
-  for (let at = range.offset; at < endOf(range); ) {
+  for (let at = range.offset; at < endOf(range);) {
     const index = Math.floor((at - table) / inodeSize);
     if (index >= inodesPerGroup) {
       segments.push({ offset: at, length: endOf(range) - at, owners: [draftOf("padding")] });
@@ -32,7 +38,9 @@ export async function slotSegments(volume: Ext4Volume, run: StaticRun, range: By
     const end = Math.min(endOf(range), start + inodeSize);
     const number = run.group * inodesPerGroup + index + 1;
     const unused = index >= slotsInUse(volume, group);
-    segments.push(...(await reader.segments(number, { offset: at, length: end - at }, { start, unused })));
+    segments.push(
+      ...(await reader.segments(number, { offset: at, length: end - at }, { start, unused })),
+    );
     at = end;
   }
   return segments;
@@ -47,24 +55,39 @@ class SlotReader {
     this.#volume = volume;
   }
 
-  async segments(number: number, range: ByteRange, slot: { start: number; unused: boolean }): Promise<readonly Segment[]> {
+  async segments(
+    number: number,
+    range: ByteRange,
+    slot: { start: number; unused: boolean },
+  ): Promise<readonly Segment[]> {
     const { inode, owner } = await this.#owner(number, slot);
     const whole = { ...range, owners: [{ ...owner, at: range.offset - slot.start }] };
-    if (inode === undefined) return [owner.kind === "unknown" ? { ...range, owners: [owner] } : whole];
+    if (inode === undefined)
+      return [owner.kind === "unknown" ? { ...range, owners: [owner] } : whole];
     return withContent(whole, inode, slot.start);
   }
 
-  async #owner(number: number, slot: { start: number; unused: boolean }): Promise<{ inode?: Inode; owner: OwnerDraft }> {
+  async #owner(
+    number: number,
+    slot: { start: number; unused: boolean },
+  ): Promise<{ inode?: Inode; owner: OwnerDraft }> {
     if (slot.unused) return { owner: draftOf("free-inode", { inode: number }) };
     const allocated = await this.#volume.inodeAllocated(number);
     const bytes = await this.#slot(slot.start);
     if (bytes === undefined) return { owner: unreadable(number, allocated) };
     const inode = decodeInode(this.#volume, number, bytes);
     if (inode.checksumOk === false && !isZero(bytes)) {
-      if (allocated === false && inode.links === 0) return { owner: draftOf("free-inode", { inode: number }) };
-      return { owner: draftOf("inode", { inode: number, note: "its checksum is wrong, so what it says is not believed" }) };
+      if (allocated === false && inode.links === 0)
+        return { owner: draftOf("free-inode", { inode: number }) };
+      return {
+        owner: draftOf("inode", {
+          inode: number,
+          note: "its checksum is wrong, so what it says is not believed",
+        }),
+      };
     }
-    if (await isInUse(this.#volume, inode)) return { inode, owner: draftOf("inode", { inode: number }) };
+    if (await isInUse(this.#volume, inode))
+      return { inode, owner: draftOf("inode", { inode: number }) };
     const reserved = number < this.#volume.superblock.firstInode;
     return { owner: draftOf(reserved ? "reserved-inode" : "free-inode", { inode: number }) };
   }
@@ -81,15 +104,22 @@ class SlotReader {
     const offset = start % blockSize;
     const read = this.#read;
     if (read === undefined || read.bytes.length < offset + inodeSize) return undefined;
-    if (read.bad.some((bad) => bad.offset < offset + inodeSize && bad.offset + bad.length > offset)) return undefined;
+    if (read.bad.some((bad) => bad.offset < offset + inodeSize && bad.offset + bad.length > offset))
+      return undefined;
     return read.bytes.slice(offset, offset + inodeSize);
   }
 }
 
 function unreadable(number: number, allocated: boolean | undefined): OwnerDraft {
-  if (allocated === true) return draftOf("inode", { inode: number, note: "it cannot be read, so what only it knew is hidden" });
+  if (allocated === true)
+    return draftOf("inode", {
+      inode: number,
+      note: "it cannot be read, so what only it knew is hidden",
+    });
   if (allocated === false) return draftOf("free-inode", { inode: number });
-  return unknownDraft(`Inode ${number} cannot be read, and neither can the bitmap that says whether it is in use`);
+  return unknownDraft(
+    `Inode ${number} cannot be read, and neither can the bitmap that says whether it is in use`,
+  );
 }
 
 /** A segment of a slot, with the bytes of the file that stand in it told apart. */
@@ -100,7 +130,8 @@ function withContent(whole: Segment, inode: Inode, start: number): readonly Segm
   let at = whole.offset;
   const upTo = (end: number): void => {
     const to = Math.min(end, endOf(whole));
-    if (to > at) out.push({ offset: at, length: to - at, owners: [{ ...whole.owners[0]!, at: at - start }] });
+    if (to > at)
+      out.push({ offset: at, length: to - at, owners: [{ ...whole.owners[0]!, at: at - start }] });
     at = Math.max(at, to);
   };
   for (const piece of inlinePieces(inode)) {

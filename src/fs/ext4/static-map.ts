@@ -14,7 +14,8 @@ export class StaticMap {
     const ends: number[] = [];
     for (const run of volume.staticUses(0, blockCount)) {
       const last = ends.length - 1;
-      if (last >= 0 && (ends[last] as number) >= run.block) ends[last] = Math.max(ends[last] as number, run.block + run.count);
+      if (last >= 0 && (ends[last] as number) >= run.block)
+        ends[last] = Math.max(ends[last] as number, run.block + run.count);
       else {
         starts.push(run.block);
         ends.push(run.block + run.count);

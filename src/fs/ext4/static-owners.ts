@@ -17,8 +17,10 @@ export function staticSegments(volume: Ext4Volume, run: StaticRun): readonly Seg
   const length = run.count * blockSize;
   if (run.use === "inode-table") return [];
   if (run.use === "superblock" && run.block === 0) return firstBlock(blockSize);
-  if (run.use === "boot-block" && run.block === 0 && blockSize > SUPERBLOCK_OFFSET) return firstBlock(blockSize);
-  if (run.use === "superblock" || run.use === "superblock-backup") return superblocks(run, blockSize);
+  if (run.use === "boot-block" && run.block === 0 && blockSize > SUPERBLOCK_OFFSET)
+    return firstBlock(blockSize);
+  if (run.use === "superblock" || run.use === "superblock-backup")
+    return superblocks(run, blockSize);
   if (run.use === "reserved-descriptors" && hasFeature(volume.superblock, "resize_inode")) {
     return [segment(offset, length, draftOf(run.use, { inode: RESIZE_INODE }))];
   }
@@ -41,7 +43,8 @@ function superblocks(run: StaticRun, blockSize: number): readonly Segment[] {
   for (let index = 0; index < run.count; index += 1) {
     const offset = (run.block + index) * blockSize;
     out.push(segment(offset, SUPERBLOCK_SIZE, draftOf(what)));
-    if (blockSize > SUPERBLOCK_SIZE) out.push(segment(offset + SUPERBLOCK_SIZE, blockSize - SUPERBLOCK_SIZE, draftOf("padding")));
+    if (blockSize > SUPERBLOCK_SIZE)
+      out.push(segment(offset + SUPERBLOCK_SIZE, blockSize - SUPERBLOCK_SIZE, draftOf("padding")));
   }
   return out;
 }

@@ -8,7 +8,15 @@
  *
  * A leaf's checksum is computed only where something in it matters to the sink: most leaves name nothing that was asked for.
  */
-import { blocksBelow, DIRECT_POINTERS, forEachRun, indirectStarts, ROOT_POINTERS, whyPointersWrong, type Pointers } from "./block-map.ts";
+import {
+  blocksBelow,
+  DIRECT_POINTERS,
+  forEachRun,
+  indirectStarts,
+  ROOT_POINTERS,
+  whyPointersWrong,
+  type Pointers,
+} from "./block-map.ts";
 import {
   entryBlock,
   entryChild,
@@ -57,7 +65,10 @@ export interface HiddenPart {
 export interface TreeSink<Root extends TreeRoot> {
   run(root: Root, run: Readonly<MappedRun>): void;
   /** A block of the tree itself; level 1 is the lowest. */
-  node(root: Root, node: { readonly block: number; readonly logical: number; readonly kind: "extents" | "blocks" }): void;
+  node(
+    root: Root,
+    node: { readonly block: number; readonly logical: number; readonly kind: "extents" | "blocks" },
+  ): void;
   hidden(root: Root, part: HiddenPart): void;
   /** Whether a run matters so much that its leaf's checksum must be computed. */
   wants(block: number, count: number): boolean;
@@ -104,8 +115,12 @@ export class TreeWalker<Root extends TreeRoot> {
   }
 
   /** Reads the 15 words of an inode's map, from `at` on; what lies deeper waits for `drain`. */
-  addRoot(root: Root, map: { readonly words: Uint32Array; readonly at: number; readonly kind: "extents" | "blocks" }): void {
-    if (map.kind === "blocks") this.#addBlockRoot(root, { words: map.words, at: map.at, count: ROOT_POINTERS });
+  addRoot(
+    root: Root,
+    map: { readonly words: Uint32Array; readonly at: number; readonly kind: "extents" | "blocks" },
+  ): void {
+    if (map.kind === "blocks")
+      this.#addBlockRoot(root, { words: map.words, at: map.at, count: ROOT_POINTERS });
     else {
       const node: NodeWords = { words: map.words, at: map.at, capacity: ROOT_POINTERS };
       this.#readExtentNode(root, node, { depth: -1, start: 0, end: LOGICAL_END, block: undefined });
@@ -117,7 +132,7 @@ export class TreeWalker<Root extends TreeRoot> {
     while (this.#waiting.length > 0) {
       const batch = this.#waiting.splice(Math.max(0, this.#waiting.length - BATCH_NODES));
       batch.sort((one, other) => one.block - other.block);
-      for (let first = 0; first < batch.length; ) {
+      for (let first = 0; first < batch.length;) {
         let next = first + 1;
         const from = (batch[first] as Waiting<Root>).block;
         let end = from + 1;
@@ -128,7 +143,8 @@ export class TreeWalker<Root extends TreeRoot> {
           next += 1;
         }
         const read = await this.#volume.readBlocks(from, end - from);
-        for (; first < next; first += 1) this.#readWaiting(batch[first] as Waiting<Root>, read, from);
+        for (; first < next; first += 1)
+          this.#readWaiting(batch[first] as Waiting<Root>, read, from);
       }
     }
   }
@@ -140,24 +156,39 @@ export class TreeWalker<Root extends TreeRoot> {
   }
 
   readonly #ownable = (block: number, count: number): boolean => this.#static.mayOwn(block, count);
-  readonly #insideVolume = (block: number, count: number): boolean => this.#static.isInside(block, count);
+  readonly #insideVolume = (block: number, count: number): boolean =>
+    this.#static.isInside(block, count);
 
   #readWaiting(item: Waiting<Root>, read: BlockRead | undefined, from: number): void {
     const { root } = item;
     const hide = (why: string): void => {
-      this.#sink.hidden(root, { start: item.start, end: item.end, block: item.block, why: `Block ${item.block} of its map ${why}` });
+      this.#sink.hidden(root, {
+        start: item.start,
+        end: item.end,
+        block: item.block,
+        why: `Block ${item.block} of its map ${why}`,
+      });
     };
     if (!this.#mayVisit(item)) return hide("is reached twice");
     this.#sink.node(root, { block: item.block, logical: item.start, kind: item.kind });
     const { blockSize } = this.#volume.superblock;
     const at = (item.block - from) * blockSize;
-    if (read === undefined || read.bytes.length < at + blockSize) return hide("is past the end of the volume");
-    if (read.bad.some((bad) => bad.offset < at + blockSize && bad.offset + bad.length > at)) return hide("cannot be read: it is poisoned");
+    if (read === undefined || read.bytes.length < at + blockSize)
+      return hide("is past the end of the volume");
+    if (read.bad.some((bad) => bad.offset < at + blockSize && bad.offset + bad.length > at))
+      return hide("cannot be read: it is poisoned");
     const bytes = read.bytes.subarray(at, at + blockSize);
     const words = wordsOf(bytes);
-    if (item.kind === "blocks") return this.#readPointerBlock(item, { words, at: 0, count: blockSize / 4 });
+    if (item.kind === "blocks")
+      return this.#readPointerBlock(item, { words, at: 0, count: blockSize / 4 });
     const node: NodeWords = { words, at: 0, capacity: blockSize / 4 };
-    this.#readExtentNode(root, node, { depth: item.depth, start: item.start, end: item.end, block: item.block, bytes });
+    this.#readExtentNode(root, node, {
+      depth: item.depth,
+      start: item.start,
+      end: item.end,
+      block: item.block,
+      bytes,
+    });
   }
 
   #mayVisit(item: Waiting<Root>): boolean {
@@ -173,12 +204,28 @@ export class TreeWalker<Root extends TreeRoot> {
   #readExtentNode(
     root: Root,
     node: NodeWords,
-    place: { depth: number; start: number; end: number; block: number | undefined; bytes?: Uint8Array },
+    place: {
+      depth: number;
+      start: number;
+      end: number;
+      block: number | undefined;
+      bytes?: Uint8Array;
+    },
   ): void {
-    const why = whyNodeWrong(node, { ...place, mayOwn: this.#mayOwn(root) }) ?? this.#whyChecksumWrong(root, node, place.bytes);
+    const why =
+      whyNodeWrong(node, { ...place, mayOwn: this.#mayOwn(root) }) ??
+      this.#whyChecksumWrong(root, node, place.bytes);
     if (why !== undefined) {
-      const name = place.block === undefined ? "The extent tree in the inode" : `Block ${place.block} of its extent tree`;
-      this.#sink.hidden(root, { start: place.start, end: place.end, block: place.block, why: `${name} ${why}` });
+      const name =
+        place.block === undefined
+          ? "The extent tree in the inode"
+          : `Block ${place.block} of its extent tree`;
+      this.#sink.hidden(root, {
+        start: place.start,
+        end: place.end,
+        block: place.block,
+        why: `${name} ${why}`,
+      });
       return;
     }
     const depth = nodeDepth(node);
@@ -193,10 +240,17 @@ export class TreeWalker<Root extends TreeRoot> {
     }
   }
 
-  #whyChecksumWrong(root: Root, node: NodeWords, bytes: Uint8Array | undefined): string | undefined {
+  #whyChecksumWrong(
+    root: Root,
+    node: NodeWords,
+    bytes: Uint8Array | undefined,
+  ): string | undefined {
     if (bytes === undefined || !this.#checksums) return undefined;
     if (nodeDepth(node) === 0 && !root.always && !this.#leafMatters(node)) return undefined;
-    const right = extentChecksumOk(bytes, inodeSeed(this.#volume.superblock, root.inode, root.generation));
+    const right = extentChecksumOk(
+      bytes,
+      inodeSeed(this.#volume.superblock, root.inode, root.generation),
+    );
     return right ? undefined : "has a wrong checksum";
   }
 
@@ -215,7 +269,14 @@ export class TreeWalker<Root extends TreeRoot> {
     for (let entry = 0, entries = nodeEntries(node); entry < entries; entry += 1) {
       const start = entryLogical(node, entry);
       const next = entry + 1 < entries ? entryLogical(node, entry + 1) : end;
-      this.#waiting.push({ root: kept, block: entryChild(node, entry), depth, start, end: next, kind: "extents" });
+      this.#waiting.push({
+        root: kept,
+        block: entryChild(node, entry),
+        depth,
+        start,
+        end: next,
+        kind: "extents",
+      });
     }
   }
 
@@ -225,7 +286,12 @@ export class TreeWalker<Root extends TreeRoot> {
     const why = whyPointersWrong(list, this.#mayOwn(root));
     if (why !== undefined) {
       const end = starts[2] + perBlock ** 3;
-      this.#sink.hidden(root, { start: 0, end, block: undefined, why: `The block map in the inode ${why}` });
+      this.#sink.hidden(root, {
+        start: 0,
+        end,
+        block: undefined,
+        why: `The block map in the inode ${why}`,
+      });
       return;
     }
     this.#emitRuns(root, { ...list, count: DIRECT_POINTERS }, 0);
@@ -235,7 +301,14 @@ export class TreeWalker<Root extends TreeRoot> {
       if (block === 0) continue;
       kept ??= this.#sink.keep(root);
       const start = starts[level - 1] as number;
-      this.#waiting.push({ root: kept, block, depth: level, start, end: start + blocksBelow(level, perBlock), kind: "blocks" });
+      this.#waiting.push({
+        root: kept,
+        block,
+        depth: level,
+        start,
+        end: start + blocksBelow(level, perBlock),
+        kind: "blocks",
+      });
     }
   }
 
@@ -243,7 +316,12 @@ export class TreeWalker<Root extends TreeRoot> {
     const why = whyPointersWrong(list, this.#mayOwn(item.root));
     if (why !== undefined) {
       const text = `Block ${item.block} of its block map ${why}`;
-      this.#sink.hidden(item.root, { start: item.start, end: item.end, block: item.block, why: text });
+      this.#sink.hidden(item.root, {
+        start: item.start,
+        end: item.end,
+        block: item.block,
+        why: text,
+      });
       return;
     }
     if (item.depth === 1) return this.#emitRuns(item.root, list, item.start);
@@ -252,7 +330,14 @@ export class TreeWalker<Root extends TreeRoot> {
       const block = list.words[list.at + index] as number;
       if (block === 0) continue;
       const start = item.start + index * below;
-      this.#waiting.push({ root: item.root, block, depth: item.depth - 1, start, end: start + below, kind: "blocks" });
+      this.#waiting.push({
+        root: item.root,
+        block,
+        depth: item.depth - 1,
+        start,
+        end: start + below,
+        kind: "blocks",
+      });
     }
   }
 

@@ -1,7 +1,6 @@
 /** Unclaimed: what blocks are that no inode claims: free by a trusted bitmap, the rest of a cluster, or unknown with the reason. */
 import { endOf, type ByteRange } from "../../base/index.ts";
 import type { ClaimSweep } from "./claim-sweep.ts";
-import type { ScanResult } from "./claims.ts";
 import { hasFeature } from "./features.ts";
 import type { OwnerDraft, Segment } from "./owner-draft.ts";
 import { draftOf, unknownDraft } from "./owner-texts.ts";
@@ -10,10 +9,17 @@ import type { Ext4Volume } from "./volume.ts";
 /** Reasons that are told of one unknown block. */
 const REASONS_TOLD = 3;
 
+/** What is known when nobody claims a range. */
+export interface Known {
+  readonly sweep: ClaimSweep;
+  /** What hides inodes or parts of them; asked only where a block in use has no owner. */
+  reasons(): Promise<readonly string[]>;
+}
+
 /** Segments of a range that no inode claims and that has no static use. */
 export async function unclaimedSegments(
   volume: Ext4Volume,
-  known: { readonly sweep: ClaimSweep; readonly scan: ScanResult },
+  known: Known,
   range: ByteRange,
 ): Promise<Segment[]> {
   const { blockSize } = volume.superblock;
@@ -30,37 +36,49 @@ export async function unclaimedSegments(
     const end = (run.block + run.count) * blockSize;
     upTo(run.block * blockSize, unknownDraft("No block bitmap covers it"));
     if (run.known && !run.used) upTo(end, draftOf("free-space"));
-    else if (!hasFeature(volume.superblock, "bigalloc")) upTo(end, unknownDraft(whyUnknown(known.scan, run.known)));
-    else clusterRests(volume, known, { at, end: Math.min(end, endOf(range)), known: run.known, upTo });
+    else if (!hasFeature(volume.superblock, "bigalloc"))
+      upTo(end, unknownDraft(whyUnknown(await known.reasons(), run.known)));
+    else
+      await clusterRests(volume, known, {
+        at,
+        end: Math.min(end, endOf(range)),
+        known: run.known,
+        upTo,
+      });
   }
   upTo(endOf(range), unknownDraft("No block bitmap covers it"));
   return segments;
 }
 
 /** Tells the unclaimed blocks of clusters in use: the rest of a cluster whose other blocks have an owner is slack. */
-function clusterRests(
+async function clusterRests(
   volume: Ext4Volume,
-  known: { readonly sweep: ClaimSweep; readonly scan: ScanResult },
+  known: Known,
   part: { at: number; end: number; known: boolean; upTo: (end: number, owner: OwnerDraft) => void },
-): void {
+): Promise<void> {
   const { blockSize, clusterSize } = volume.superblock;
   const ratio = clusterSize / blockSize;
-  for (let at = part.at; at < part.end; ) {
+  for (let at = part.at; at < part.end;) {
     const cluster = Math.floor(at / clusterSize);
     const end = Math.min(part.end, (cluster + 1) * clusterSize);
     const claim = known.sweep.neighbour(cluster * ratio, (cluster + 1) * ratio);
     const metadata = [...volume.staticUses(cluster * ratio, ratio)].length > 0;
     if (claim !== undefined) part.upTo(end, draftOf("cluster-slack", { inode: claim.inode }));
     else if (metadata) part.upTo(end, draftOf("cluster-slack"));
-    else part.upTo(end, unknownDraft(whyUnknown(known.scan, part.known)));
+    else part.upTo(end, unknownDraft(whyUnknown(await known.reasons(), part.known)));
     at = end;
   }
 }
 
-function whyUnknown(scan: ScanResult, known: boolean): string {
-  const state = known ? "In use by the block bitmap, but no inode that can be read claims it" : "The block bitmap is unreadable, and no inode that can be read claims it";
-  if (scan.reasons.length === 0) return known ? `${state}: the file system is inconsistent` : state;
-  const told = scan.reasons.slice(0, REASONS_TOLD).join("; ");
-  const more = scan.reasons.length > REASONS_TOLD ? `; and ${scan.reasons.length - REASONS_TOLD} more things are hidden` : "";
+function whyUnknown(reasons: readonly string[], known: boolean): string {
+  const state = known
+    ? "In use by the block bitmap, but no inode that can be read claims it"
+    : "The block bitmap is unreadable, and no inode that can be read claims it";
+  if (reasons.length === 0) return known ? `${state}: the file system is inconsistent` : state;
+  const told = reasons.slice(0, REASONS_TOLD).join("; ");
+  const more =
+    reasons.length > REASONS_TOLD
+      ? `; and ${reasons.length - REASONS_TOLD} more things are hidden`
+      : "";
   return `${state}: ${told}${more}`;
 }

@@ -27,7 +27,8 @@ export class WantedBlocks {
     const ends: number[] = [];
     for (const run of sorted) {
       const last = ends.length - 1;
-      if (last >= 0 && ends[last]! >= run.block) ends[last] = Math.max(ends[last]!, run.block + run.count);
+      if (last >= 0 && ends[last]! >= run.block)
+        ends[last] = Math.max(ends[last]!, run.block + run.count);
       else {
         starts.push(run.block);
         ends.push(run.block + run.count);
@@ -38,7 +39,8 @@ export class WantedBlocks {
     this.#first = starts[0] ?? 0;
     this.#end = ends.at(-1) ?? 0;
     let bucketBlocks = 1;
-    while ((this.#end - this.#first) / bucketBlocks > Math.min(BUCKETS_MAX, starts.length * 8 + 64)) bucketBlocks *= 2;
+    while ((this.#end - this.#first) / bucketBlocks > Math.min(BUCKETS_MAX, starts.length * 8 + 64))
+      bucketBlocks *= 2;
     this.#perBlock = 1 / bucketBlocks;
     this.#buckets = new Uint32Array(Math.ceil((this.#end - this.#first) * this.#perBlock));
     let run = 0;
@@ -57,7 +59,8 @@ export class WantedBlocks {
   hits(block: number, count: number): boolean {
     if (block >= this.#end || block + count <= this.#first) return false;
     const ends = this.#ends;
-    let run = block <= this.#first ? 0 : this.#buckets[((block - this.#first) * this.#perBlock) >>> 0]!;
+    let run =
+      block <= this.#first ? 0 : this.#buckets[((block - this.#first) * this.#perBlock) >>> 0]!;
     while (ends[run]! <= block) run += 1;
     return this.#starts[run]! < block + count;
   }

@@ -60,11 +60,15 @@ export function* blockXattrs(block: Uint8Array): Generator<XattrEntry> {
 
 /** Whether a block begins as an xattr block does. */
 export function isXattrBlock(block: Uint8Array): boolean {
-  return new DataView(block.buffer, block.byteOffset, block.byteLength).getUint32(0, true) === MAGIC;
+  return (
+    new DataView(block.buffer, block.byteOffset, block.byteLength).getUint32(0, true) === MAGIC
+  );
 }
 
 /** Where the part of inline data is that does not fit the 60 bytes: bytes of the slot; `undefined` where there is none. */
-export function inlineRest(inode: Pick<Inode, "slot" | "extraSize">): { readonly offset: number; readonly length: number } | undefined {
+export function inlineRest(
+  inode: Pick<Inode, "slot" | "extraSize">,
+): { readonly offset: number; readonly length: number } | undefined {
   for (const entry of inodeXattrs(inode)) {
     if (entry.index !== INDEX_SYSTEM || entry.name !== "data" || entry.valueInode !== 0) continue;
     return { offset: entry.valueOffset, length: entry.valueLength };
