@@ -151,7 +151,7 @@ function work(directory: string, prng: Prng): void {
 
 /** Makes an image whose journal Linux left dirty. */
 function dirtyByLinux(args: readonly string[], options: string, prng: Prng): string {
-  const path = scratch.image("linux.img", 48 * 1024 * 1024, args);
+  const path = scratch.image(`linux-${prng.seed}.img`, 48 * 1024 * 1024, args);
   const point = scratch.path("mounted");
   mkdirSync(point, { recursive: true });
   run("mount", ["-o", `loop,${options}`, path, point]);
