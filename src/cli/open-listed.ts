@@ -1,5 +1,6 @@
 /** openListed: a device with the list that `--poison` brings, for commands that need no file system. */
-import { openDevice, type MediaDevice } from "../device/index.ts";
+import { StorageError } from "../base/index.ts";
+import { openDevice, type MediaDevice, type OpenDeviceOptions } from "../device/index.ts";
 import { readPoisonListFor } from "../rescue/index.ts";
 
 /** What is opened, and how. */
@@ -20,8 +21,19 @@ export async function openListed(
   options: OpenListedOptions,
 ): Promise<{ readonly device: MediaDevice; readonly notes: readonly string[] }> {
   const { access, poison } = options;
-  if (poison === undefined) return { device: openDevice(image, { access }), notes: [] };
+  if (poison === undefined) return { device: openFilled(image, { access }), notes: [] };
   const { ranges, notes, incomplete } = await readPoisonListFor(image, poison);
   const more = incomplete ? [`List ${poison} is not whole: more may be bad than it names`] : [];
-  return { device: openDevice(image, { access, poison: ranges }), notes: [...notes, ...more] };
+  return { device: openFilled(image, { access, poison: ranges }), notes: [...notes, ...more] };
+}
+
+/** An empty file is no image: a list of nothing would look like good news. */
+function openFilled(image: string, options: OpenDeviceOptions): MediaDevice {
+  const device = openDevice(image, options);
+  if (device.size > 0) return device;
+  device.close();
+  throw new StorageError("EBADMSG", `Cannot open ${image}: it is empty`, {
+    path: image,
+    syscall: "open",
+  });
 }

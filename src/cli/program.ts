@@ -14,10 +14,11 @@ import { createProgress, PROGRESS_MODES, type Progress, type ProgressMode } from
 import { createStyle, printable, wantsColor } from "./style.ts";
 
 const AFTER_HELP = `
-IMAGE is a raw file, a whole disk, or one file system. Offsets and sizes: 4096, 0x1000, 64K, 1.5G, 8s (sectors).
+IMAGE is a raw file, a whole disk, or one file system.
+Offsets and sizes: 4096, 0x1000, 64K, 1.5G, 8s (sectors of 512 bytes).
 
-Exit codes: 0 all is well, 1 data is still missing, 2 wrong usage, 3 could not do it, 4 refused to do it,
-70 a bug of Theriac, 130 or 143 ended by a signal`;
+Exit codes: 0 all is well, 1 data is still missing, 2 wrong usage, 3 could not
+do it, 4 refused to do it, 70 a bug of Theriac, 130 or 143 ended by a signal`;
 
 /** What the command line asked for. */
 interface Call {
