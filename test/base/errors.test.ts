@@ -46,8 +46,3 @@ test("toStorageError() lets the caller's mistakes, our bugs and storage errors p
     expect(toStorageError(error)).toBe(error);
   }
 });
-
-test("assert() throws the rule by name", () => {
-  expect(() => assert(true, "R1: fine")).not.toThrow();
-  expect(() => assert(false, "R1: broken")).toThrow(new AssertionError("R1: broken"));
-});
