@@ -1,12 +1,6 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import {
-  assert,
-  AssertionError,
-  MediaError,
-  StorageError,
-  toStorageError,
-} from "../../src/base/index.ts";
+import { AssertionError, MediaError, StorageError, toStorageError } from "../../src/base/index.ts";
 
 function coded(code: string, error: Error = new Error(`${code}: it broke, read`)): Error {
   return Object.assign(error, { code });
