@@ -157,6 +157,7 @@ export async function targetOf<D extends Target["device"]>(
     map,
     volumes: [{ name: "", offset: 0, length: device.size, map, why: undefined }],
     outside: [],
+    notes: [],
     close: async () => await device.close(),
   };
 }
