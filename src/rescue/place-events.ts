@@ -3,10 +3,11 @@
  *
  * A wrong place would blame the wrong file. So an event is placed only where its device's name leaves one reading: a
  * partition's name at that partition; a disk's name at the start of a target that is the disk. A target without a partition table may be
- * the image of a partition: then the log's names of partitions are believed, and names of the disk are not placed.
+ * the image of a partition: then the one partition that the log names is believed, and names of its disk are not placed. Where the log
+ * names several disks, the caller must say which one the target is.
  */
 import { intersect, RangeSet, type ByteRange } from "../base/index.ts";
-import { splitDeviceName } from "./device-name.ts";
+import { splitDeviceName, type DeviceName } from "./device-name.ts";
 import type { KernelEvent } from "./kernel-event.ts";
 import type { Target } from "./target.ts";
 
@@ -28,13 +29,21 @@ export interface PlacedEvents {
 
 /** How events are placed. */
 export interface PlaceOptions {
+  /**
+   * Which device of the log the target is: `sda`, `/dev/nvme0n1p2`. @default the target's own name where it is `/dev/NAME`; else the
+   * only disk that the log names
+   */
+  readonly device?: string;
   /** Physical address of the target's first byte, for machine checks on persistent memory. @default memory is not placed */
   readonly physicalStart?: number;
 }
 
+/** What is needed of a target. */
+export type PlaceTarget = Pick<Target, "device" | "path" | "volumes">;
+
 /** Places events on a target; each event is in `placed` or in `unplaced`. */
 export function placeEvents(
-  target: Pick<Target, "device" | "volumes">,
+  target: PlaceTarget,
   events: readonly KernelEvent[],
   options: PlaceOptions = {},
 ): PlacedEvents {
@@ -70,33 +79,66 @@ function reasonOf({ cause, status, operation, kind }: KernelEvent): string | und
 
 /** Where each event's device begins on the target, or why that is unknown. */
 function startsOf(
-  target: Pick<Target, "volumes">,
+  target: PlaceTarget,
   events: readonly KernelEvent[],
   options: PlaceOptions,
 ): (event: KernelEvent) => number | string {
-  const starts = new Map(target.volumes.map(({ name, offset }) => [name, offset]));
-  const hasTable = target.volumes.some(({ name }) => name !== "");
-  const named = new Set(events.flatMap(({ device }) => (device === undefined ? [] : [device])));
-  const partitioned = new Set(
-    [...named]
-      .map(splitDeviceName)
-      .flatMap(({ disk, partition }) => (partition === undefined ? [] : [disk])),
-  );
+  const { physicalStart } = options;
+  const chosen = options.device ?? /^\/dev\/([^/]+)$/.exec(target.path)?.[1];
+  const byName =
+    chosen === undefined
+      ? startByLog(target, events)
+      : startByChoice(target, splitDeviceName(chosen));
   return ({ device, space }) => {
     if (space === "physical") {
-      return options.physicalStart === undefined
-        ? "A physical address: where the target stands in memory is not known"
-        : -options.physicalStart;
+      const unknown = "A physical address: where the target stands in memory is not known";
+      return physicalStart === undefined ? unknown : -physicalStart;
     }
-    if (device === undefined) return "The line names no device";
-    const { disk, partition } = splitDeviceName(device);
-    if (partition !== undefined) {
-      const known = hasTable ? starts.get(`partition ${partition}`) : 0;
-      return known ?? `The target has no partition ${partition}`;
-    }
-    if (hasTable || !partitioned.has(disk)) return 0;
-    return `The target has no partition table, and the log names partitions of ${disk}: where it begins on ${disk} is not known`;
+    return device === undefined ? "The line names no device" : byName(splitDeviceName(device));
   };
+}
+
+/** Where a device of some name begins on the target, or why that is unknown. */
+type StartOf = (name: DeviceName) => number | string;
+
+/** The target is known by name. */
+function startByChoice(target: PlaceTarget, chosen: DeviceName): StartOf {
+  return (name) => {
+    if (name.disk !== chosen.disk) return `The line is of ${name.disk}, not of ${chosen.disk}`;
+    if (name.partition === chosen.partition) return 0;
+    if (chosen.partition !== undefined) {
+      return `The line is of another part of ${chosen.disk} than partition ${chosen.partition}`;
+    }
+    return startOfPartition(target, name.partition);
+  };
+}
+
+/** The target is what the log names, where it names only one thing. */
+function startByLog(target: PlaceTarget, events: readonly KernelEvent[]): StartOf {
+  const names = events
+    .filter((event) => event.range !== undefined && reasonOf(event) === undefined)
+    .flatMap(({ device }) => (device === undefined ? [] : [splitDeviceName(device)]));
+  const disks = new Set(names.map(({ disk }) => disk));
+  if (disks.size > 1) {
+    const shown = [...disks].slice(0, 8).join(", ");
+    return () => `The log names several disks (${shown}): which one the target is must be said`;
+  }
+  if (target.volumes.some(({ name }) => name !== "")) {
+    return ({ partition }) => (partition === undefined ? 0 : startOfPartition(target, partition));
+  }
+  const partitions = new Set(names.flatMap(({ partition }) => partition ?? []));
+  return ({ disk, partition }) => {
+    if (partitions.size > 1) {
+      return `The target has no partition table, and the log names several partitions of ${disk}: which one the target is must be said`;
+    }
+    if (partition !== undefined || partitions.size === 0) return 0;
+    return `The target has no partition table, and the log names a partition of ${disk}: where it begins on ${disk} is not known`;
+  };
+}
+
+function startOfPartition(target: PlaceTarget, partition: number | undefined): number | string {
+  const volume = target.volumes.find(({ name }) => name === `partition ${partition ?? ""}`);
+  return volume?.offset ?? `The target has no partition ${partition ?? ""}`;
 }
 
 /** The bytes that cannot be read. A failed command's whole range is left out where another line says which sector of it failed. */

@@ -5,15 +5,15 @@ import {
   placeEvents,
   type PlacedEvents,
   type PlaceOptions,
+  type PlaceTarget,
 } from "../../src/rescue/place-events.ts";
 import type { Target } from "../../src/rescue/target.ts";
 
 const MIB = 1024 * 1024;
 
-function target(
-  volumes: readonly (readonly [string, number])[],
-): Pick<Target, "device" | "volumes"> {
+function target(volumes: readonly (readonly [string, number])[]): PlaceTarget {
   return {
+    path: "disk.img",
     device: { size: 100 * MIB } as Target["device"],
     volumes: volumes.map(([name, offset]) => ({
       name,
@@ -113,5 +113,36 @@ describe("placeEvents()", () => {
     const command = "sd 0:0:1:0: [sda] tag#1 CDB: Read(10) 28 00 00 00 00 40 00 01 00 00";
     expect(place(WHOLE, [command]).ranges).toEqual([{ offset: 0x40 * 512, length: 256 * 512 }]);
     expect(place(WHOLE, [command, DISK_LINE]).ranges).toEqual([{ offset: 51_200, length: 512 }]);
+  });
+
+  test("places nothing where the log names several disks and nobody says which one is meant", () => {
+    const lines = [DISK_LINE, "I/O error, dev sdb, sector 7 op 0x0:(READ)"];
+    const { ranges, unplaced } = place(DISK, lines);
+    expect(ranges).toEqual([]);
+    expect(unplaced).toHaveLength(2);
+    expect(unplaced[0]?.why).toContain("several disks (sda, sdb)");
+    expect(place(DISK, lines, { device: "sda" }).ranges).toEqual([{ offset: 51_200, length: 512 }]);
+    expect(place(DISK, lines, { device: "/dev/sdb" }).ranges).toEqual([
+      { offset: 3584, length: 512 },
+    ]);
+    expect(place({ ...DISK, path: "/dev/sdb" }, lines).ranges).toEqual([
+      { offset: 3584, length: 512 },
+    ]);
+  });
+
+  test("does not count disks whose lines say nothing of lost data", () => {
+    const lines = [DISK_LINE, "timeout error, dev sdb, sector 7 op 0x0:(READ)"];
+    expect(place(DISK, lines).ranges).toEqual([{ offset: 51_200, length: 512 }]);
+  });
+
+  test("takes a target that is said to be a partition at its own name alone", () => {
+    const lines = [DISK_LINE, PARTITION_LINE, PARTITION_LINE.replace("sda2", "sda3")];
+    expect(place(WHOLE, lines).ranges).toEqual([]);
+    expect(place(WHOLE, lines, { device: "sda2" }).ranges).toEqual([
+      { offset: 12_288, length: 4096 },
+    ]);
+    expect(place(WHOLE, lines, { device: "sda" }).ranges).toEqual([
+      { offset: 51_200, length: 512 },
+    ]);
   });
 });

@@ -20,16 +20,21 @@ const MOST_TOLD = 20;
  * Reads a log and places its events.
  *
  * @param name file, or "-" for stdin
+ * @param options device: which device of the log the target is
  * @throws {StorageError} if it cannot be read
  */
-export async function placeLog(name: string, target: Target): Promise<PlacedLog> {
+export async function placeLog(
+  name: string,
+  target: Target,
+  options: { readonly device?: string } = {},
+): Promise<PlacedLog> {
   const stream: NodeJS.ReadableStream = name === "-" ? process.stdin : createReadStream(name);
   const log = await readKernelLog(stream as AsyncIterable<string | Uint8Array>).catch(
     (error: unknown) => {
       throw toStorageError(error, { path: name, syscall: "read" });
     },
   );
-  const { ranges, placed, unplaced } = placeEvents(target, log.events);
+  const { ranges, placed, unplaced } = placeEvents(target, log.events, options);
   const notes = [
     `log: ${log.events.length} events, ${placed.length} of them on the target`,
     ...log.notes,

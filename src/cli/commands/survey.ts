@@ -11,6 +11,7 @@ import { addPoisonOption, type PoisonOption } from "./shared-options.ts";
 
 interface Options extends PoisonOption {
   readonly log?: string;
+  readonly logDevice?: string;
   readonly scan?: boolean;
 }
 
@@ -22,6 +23,7 @@ export const survey: CommandModule<Options> = {
         "--log <file>",
         "kernel lines (dmesg, journalctl) whose errors are surveyed too; - is stdin",
       )
+      .option("--log-device <name>", "which device of the log the image is, such as sda")
       .option("--scan", "read everything first, so that latent errors become known");
   },
   async run(context, { args: [image = ""], options }) {
@@ -30,7 +32,11 @@ export const survey: CommandModule<Options> = {
       options.poison === undefined ? {} : { poison: options.poison },
     );
     try {
-      const log = options.log === undefined ? undefined : await placeLog(options.log, target);
+      const chosen = options.logDevice === undefined ? {} : { device: options.logDevice };
+      const log =
+        options.log === undefined ? undefined : await placeLog(options.log, target, chosen);
+      const notes = target.notes ?? [];
+      for (const note of notes) context.warn(note);
       const result = await surveyTarget(target, {
         reported: log?.ranges ?? [],
         scan: options.scan ?? false,
@@ -39,7 +45,7 @@ export const survey: CommandModule<Options> = {
       });
       return {
         exitCode: result.missing > 0 ? 1 : 0,
-        document: { ...result, ...(log === undefined ? {} : { log: log.document }) },
+        document: { ...result, notes, ...(log === undefined ? {} : { log: log.document }) },
         text: () => describe(context, result, log),
       };
     } finally {
