@@ -24,9 +24,9 @@ export class HealWrites {
   }[];
 
   /** @throws {RangeError} if two writes overlap */
-  constructor(writes: readonly HealWrite[]) {
+  constructor(writes: readonly HealWrite[], indexes?: readonly number[]) {
     const sorted = writes
-      .map((write, index) => ({ offset: write.offset, data: write.data, index }))
+      .map((write, at) => ({ offset: write.offset, data: write.data, index: indexes?.[at] ?? at }))
       .filter((write) => write.data.length > 0)
       .sort((one, other) => one.offset - other.offset);
     for (const [at, write] of sorted.entries()) {
@@ -37,6 +37,15 @@ export class HealWrites {
       );
     }
     this.sorted = sorted;
+  }
+
+  /** The writes at some positions, with the indexes that the caller knows. */
+  only(positions: ReadonlySet<number>): HealWrites {
+    const some = this.sorted.filter((_, position) => positions.has(position));
+    return new HealWrites(
+      some,
+      some.map((write) => write.index),
+    );
   }
 
   /** Cuts jobs; the list may change between two of them. */

@@ -4,7 +4,7 @@
  * A plain image has no store until something must be remembered: then `createStore` makes one, and the list moves into it.
  * A device that is open for reading changes its list in memory only.
  */
-import type { ByteRange } from "../base/index.ts";
+import { StorageError, type ByteRange } from "../base/index.ts";
 import {
   PoisonList,
   type FaultChange,
@@ -56,10 +56,18 @@ export class Ledger {
     return this.#store;
   }
 
-  /** Puts ranges into states: durable at the next `sync`, where there is a store. */
+  /**
+   * Puts ranges into states: durable at the next `sync`, where there is a store. A store that has failed takes nothing more, which its
+   * `sync` tells; what a read found then stays in memory.
+   */
   mark(changes: StateChanges): void {
-    if (this.#store !== undefined && !this.#readOnly) this.#store.mark(changes);
-    else this.markInMemory(changes);
+    if (this.#store === undefined || this.#readOnly) return this.markInMemory(changes);
+    try {
+      this.#store.mark(changes);
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error;
+      this.markInMemory(changes);
+    }
   }
 
   /** Puts ranges into states for this session only. */

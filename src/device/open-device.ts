@@ -67,10 +67,19 @@ export function openDevice(path: string, options: OpenDeviceOptions = {}): Media
     takeList(device, options.poison ?? [], access);
     return device;
   } catch (error) {
-    store?.close();
-    file.close();
+    abandon(file, store);
     throw error;
   }
+}
+
+/** Closes what an opening that failed has open; only the first failure is told. */
+function abandon(file: HostFile, store: PoisonStore | undefined): void {
+  try {
+    store?.close();
+  } catch {
+    // It failed already, or it would not be abandoned.
+  }
+  file.close();
 }
 
 interface Opened {

@@ -40,6 +40,8 @@ export interface HealContext extends CarefulContext {
 /** Jobs and bytes of one batch at most: one intent, and memory for what it keeps. */
 const MAX_JOBS = 4096;
 const MAX_BYTES = 16 * 1024 * 1024;
+/** Passes over the writes: a second one for what the first found bad. */
+const PASSES = 2;
 /** Bytes read back, or marked, at once. */
 const CHUNK = 1024 * 1024;
 
@@ -58,34 +60,50 @@ interface Prepared extends HealJob {
 }
 
 /**
- * Heals writes, batch by batch, then stores what of them lies outside all runs, and flushes.
+ * Heals writes, batch by batch, then stores what of them lies outside all runs, flushes, and reads that back too: what turns out
+ * to be bad there is listed and healed in a second pass.
  *
  * @returns for each write `undefined`, or why it failed; what failed is still bad (R5)
  * @throws {RangeError} if writes overlap
  */
 export function healAll(context: HealContext, writes: readonly HealWrite[]): (Error | undefined)[] {
-  const { media } = context;
-  const sorted = new HealWrites(writes);
   const failures: (Error | undefined)[] = writes.map(() => undefined);
-  const healed = new RangeSet();
+  let pending = new HealWrites(writes);
+  for (let pass = 0; pass < PASSES && pending.sorted.length > 0; pass += 1) {
+    const progress = { sorted: pending, failures, healed: new RangeSet() };
+    healRuns(context, progress);
+    pending = pending.only(writeRest(context, progress));
+  }
+  for (const { offset, data, index } of pending.sorted) {
+    failures[index] ??= healError(
+      context,
+      { offset, length: data.length },
+      "the bytes read back are not the ones written",
+    );
+  }
+  return failures;
+}
+
+function healRuns(context: HealContext, progress: Progress): void {
+  const { clearUnit } = context.media.capabilities;
   let batch: Prepared[] = [];
   let bytes = 0;
   const run = (): void => {
     runBatch(context, batch);
-    for (const job of batch) noteResult({ context, sorted, failures, healed }, job);
+    for (const job of batch) noteResult(context, progress, job);
     batch = [];
     bytes = 0;
   };
-  const geometry = { clearUnit: media.capabilities.clearUnit, size: media.size };
-  for (const job of sorted.jobs(context.ledger.view, geometry)) {
-    const prepared = prepare(context, sorted, job);
+  for (const job of progress.sorted.jobs(context.ledger.view, {
+    clearUnit,
+    size: context.media.size,
+  })) {
+    const prepared = prepare(context, progress.sorted, job);
     batch.push(prepared);
     bytes += 1024 + prepared.keep.reduce((sum, piece) => sum + 2 * piece.data.length, 0);
     if (batch.length >= MAX_JOBS || bytes >= MAX_BYTES) run();
   }
   if (batch.length > 0) run();
-  writeRest(context, { sorted, failures, healed });
-  return failures;
 }
 
 interface Progress {
@@ -95,7 +113,8 @@ interface Progress {
 }
 
 function noteResult(
-  { context, sorted, failures, healed }: Progress & { readonly context: HealContext },
+  context: HealContext,
+  { sorted, failures, healed }: Progress,
   job: Prepared,
 ): void {
   for (const position of sorted.positions(job)) {
@@ -125,23 +144,52 @@ function healError(context: HealContext, range: ByteRange, why: string): MediaEr
   );
 }
 
-/** Stores what of the good writes lies outside all runs: clean bytes, which need no intent. */
-function writeRest(context: HealContext, { sorted, failures, healed }: Progress): void {
-  let wrote = false;
-  for (const write of sorted.sorted) {
+/**
+ * Stores what of the good writes lies outside all runs: clean bytes, which need no intent.
+ *
+ * @returns positions of the writes that met bytes nobody knew to be bad; those are listed now
+ */
+function writeRest(context: HealContext, { sorted, failures, healed }: Progress): Set<number> {
+  const again = new Set<number>();
+  const rest: (Piece & { readonly position: number })[] = [];
+  for (const [position, write] of sorted.sorted.entries()) {
     if (failures[write.index] !== undefined) continue;
     for (const gap of healed.gaps(write.offset, write.data.length)) {
       const start = gap.offset - write.offset;
-      try {
-        context.media.write(write.data.subarray(start, start + gap.length), gap.offset);
-        wrote = true;
-      } catch (error) {
-        if (!(error instanceof MediaError)) throw error;
-        failures[write.index] = error;
-      }
+      rest.push({
+        offset: gap.offset,
+        data: write.data.subarray(start, start + gap.length),
+        position,
+      });
     }
   }
-  if (wrote) context.media.flush();
+  for (const piece of rest) {
+    if (!storeRest(context, piece)) again.add(piece.position);
+  }
+  if (rest.length > 0) context.media.flush();
+  for (const piece of rest) {
+    if (isStored(context.media, [piece])) continue;
+    again.add(piece.position);
+    listFaults(context, piece);
+  }
+  return again;
+}
+
+/** @returns whether the medium took it; where not, the bytes it names join the list */
+function storeRest({ media, ledger }: HealContext, piece: Piece): boolean {
+  try {
+    media.write(piece.data, piece.offset);
+    return true;
+  } catch (error) {
+    if (!(error instanceof MediaError)) throw error;
+    for (const range of error.ranges)
+      ledger.mark(inState(goodParts(ledger.view, range), "poisoned"));
+    return false;
+  }
+}
+
+function listFaults(context: HealContext, piece: Piece): void {
+  readKept(context, { offset: piece.offset, length: piece.data.length });
 }
 
 /** Reads what a run holds that is clean, and decides what cannot be done before anything changes. */

@@ -17,6 +17,7 @@ import {
   MediaError,
   RangeSet,
   roundDown,
+  roundUp,
   systemClock,
   type ByteRange,
   type Clock,
@@ -152,38 +153,48 @@ export class SimulatedMedia implements Media {
   }
 
   write(from: Uint8Array, offset: number): void {
-    const { poison, refuses, partial } = this.#faults;
-    if (
-      this.capabilities.clear === "overwrite" &&
-      poison.intersects(...pair(this.#clearUnits({ offset, length: from.length })))
-    ) {
-      this.#overwrite({ offset, length: from.length }, refuses, partial);
-    }
+    const range = { offset, length: from.length };
+    const healed = this.capabilities.clear === "overwrite" ? this.#overwritten(range) : [];
     this.#inner.write(from, offset);
+    // After the bytes: a write that failed below has healed nothing.
+    for (const part of healed) this.#end("poison", part);
   }
 
   /** A disk: a write of whole units heals them; one of a part must read the rest first, and fails. */
-  #overwrite(range: ByteRange, refuses: RangeSet, partial: RangeSet): void {
-    const whole = alignIn(range, this.capabilities.clearUnit);
-    const outer = this.#clearUnits(range);
-    const reach = {
-      offset: whole.offset,
-      length: endOf(range) === this.size ? this.size - whole.offset : whole.length,
-    };
-    const bad = [...this.#faults.poison.within(outer.offset, outer.length)];
-    const inside = (part: ByteRange): boolean =>
-      reach.length > 0 && part.offset >= reach.offset && endOf(part) <= endOf(reach);
-    if (refuses.intersects(range.offset, range.length) || !bad.every(inside)) {
+  #overwritten(range: ByteRange): ByteRange[] {
+    const { clearUnit } = this.capabilities;
+    const { poison, refuses, partial } = this.#faults;
+    const outer = this.#clamp(alignOut(range, clearUnit));
+    const bad = Array.from(poison.within(outer.offset, outer.length));
+    if (bad.length === 0) return bad;
+    const inner = alignIn(
+      { offset: range.offset, length: this.#upTo(range, clearUnit) },
+      clearUnit,
+    );
+    const isInside = bad.every(
+      (part) => part.offset >= inner.offset && endOf(part) <= endOf(inner),
+    );
+    if (!isInside || refuses.intersects(range.offset, range.length)) {
+      const ranges = bad.map(({ offset, length }) => ({
+        offset,
+        length,
+        state: "poisoned" as const,
+      }));
       throw new MediaError(
-        `Cannot write ${this.name}: the medium failed at offset ${bad[0]?.offset ?? range.offset}`,
+        `Cannot write ${this.name}: the medium failed at offset ${ranges[0]?.offset}`,
         {
           device: this.name,
-          ranges: bad.map((part) => ({ ...part, state: "poisoned" })),
+          ranges,
           syscall: "write",
         },
       );
     }
-    for (const part of bad) this.#end("poison", this.#cleared(part, partial));
+    return bad.map((part) => this.#cleared(part, partial));
+  }
+
+  /** The length of a range; up to the end of its unit where it ends with the medium. */
+  #upTo(range: ByteRange, unit: number): number {
+    return (endOf(range) === this.size ? roundUp(this.size, unit) : endOf(range)) - range.offset;
   }
 
   clear(range: ByteRange): number {
@@ -230,15 +241,7 @@ export class SimulatedMedia implements Media {
     return this.#clamp(alignOut(range, this.capabilities.poisonUnit));
   }
 
-  #clearUnits(range: ByteRange): ByteRange {
-    return this.#clamp(alignOut(range, this.capabilities.clearUnit));
-  }
-
   #clamp(range: ByteRange): ByteRange {
     return { offset: range.offset, length: Math.min(endOf(range), this.size) - range.offset };
   }
-}
-
-function pair(range: ByteRange): [number, number] {
-  return [range.offset, range.length];
 }

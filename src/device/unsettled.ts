@@ -104,30 +104,41 @@ export function restore(media: Media, intent: Intent): ByteRange[] {
     ...intent.lost,
     ...intent.keep.map(({ offset, data }) => ({ offset, length: data.length })),
   ]);
-  const step = Math.max(
-    roundDown(CHUNK, media.capabilities.clearUnit),
-    media.capabilities.clearUnit,
-  );
-  for (const range of touched) {
-    for (let at = range.offset; at < endOf(range);) {
-      const end = Math.min(endOf(range), roundDown(at, step) + step);
-      restoreChunk(media, intent, { offset: at, length: end - at });
-      at = end;
-    }
-  }
+  const { clearUnit } = media.capabilities;
+  const step = Math.max(roundDown(CHUNK, clearUnit), clearUnit);
+  for (const range of touched) restoreRange(media, { intent, range, step });
   media.flush();
   return intent.keep.flatMap((piece) => missingOf(media, piece));
 }
 
-function restoreChunk(media: Media, intent: Intent, range: ByteRange): void {
+function restoreRange(
+  media: Media,
+  part: { readonly intent: Intent; readonly range: ByteRange; readonly step: number },
+): void {
+  const { intent, range, step } = part;
+  const { clearUnit } = media.capabilities;
+  for (let at = range.offset; at < endOf(range);) {
+    const end = Math.min(endOf(range), roundDown(at, step) + step);
+    const chunk = { offset: at, length: end - at };
+    // One unit that the medium refuses must not keep the others from being restored.
+    if (!restoreChunk(media, intent, chunk) && step > clearUnit) {
+      restoreRange(media, { intent, range: chunk, step: clearUnit });
+    }
+    at = end;
+  }
+}
+
+/** @returns false where the medium refuses a part, and so may have taken nothing; the caller looks at what is there */
+function restoreChunk(media: Media, intent: Intent, range: ByteRange): boolean {
   const chunk = new Uint8Array(range.length);
   fillMarker(chunk, range.offset);
   for (const piece of intent.keep) copyShared(piece, chunk, range.offset);
   try {
     media.write(chunk, range.offset);
+    return true;
   } catch (error) {
-    // The medium refuses these bytes, so it did not change them either; the caller looks at what is there.
     if (!(error instanceof MediaError)) throw error;
+    return false;
   }
 }
 
@@ -138,7 +149,10 @@ function missingOf(
 ): ByteRange[] {
   const found = new Uint8Array(piece.data.length);
   const faults = media.readBack(found, piece.offset);
-  const range = { offset: piece.offset, length: piece.data.length };
   if (faults.length === 0 && Buffer.compare(found, piece.data) === 0) return [];
-  return [range];
+  const bad = RangeSet.from(faults);
+  for (let at = 0; at < found.length; at += 1) {
+    if (found[at] !== piece.data[at]) bad.add(piece.offset + at, 1);
+  }
+  return [...bad.within(piece.offset, piece.data.length)];
 }
