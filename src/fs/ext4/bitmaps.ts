@@ -45,6 +45,12 @@ export class Bitmaps {
     };
   }
 
+  /** The inode bitmap that was asked for last: inodes are asked for in order. Its bytes are a cached block's, which nobody writes to. */
+  #lastInodes: { readonly group: number; readonly bitmap: Bitmap } = {
+    group: -1,
+    bitmap: undefined,
+  };
+
   /** As `Ext4Volume.allocated`. */
   allocated(block: number, count: number): MaybePromise<readonly AllocatedRun[]> {
     const { firstDataBlock, blockCount } = this.#geometry.superblock;
@@ -64,9 +70,11 @@ export class Bitmaps {
     if (!Number.isSafeInteger(inode) || inode < 1 || inode > inodeCount) return undefined;
     const group = Math.floor((inode - 1) / inodesPerGroup);
     const bit = (inode - 1) % inodesPerGroup;
+    const last = this.#lastInodes;
+    if (last.group === group) return bitOf(last.bitmap, bit);
     return whenReady(this.#bitmap(group, "inode"), (bitmap) => {
-      if (bitmap === "uninit") return false;
-      return bitmap === undefined ? undefined : isSet(bitmap, bit);
+      this.#lastInodes = { group, bitmap };
+      return bitOf(bitmap, bit);
     });
   }
 
@@ -219,6 +227,11 @@ interface BitmapPlace {
   readonly group: number;
   readonly kind: Kind;
   readonly block: number;
+}
+
+function bitOf(bitmap: Bitmap, bit: number): boolean | undefined {
+  if (bitmap === "uninit") return false;
+  return bitmap === undefined ? undefined : isSet(bitmap, bit);
 }
 
 function isSet(bytes: Uint8Array, bit: number): boolean {

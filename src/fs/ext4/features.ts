@@ -68,17 +68,25 @@ const UNSUPPORTED: readonly (keyof typeof INCOMPAT)[] = ["compression", "dirdata
 
 type Flags = Pick<Superblock, "featureCompat" | "featureIncompat" | "featureReadOnlyCompat">;
 
+type Word = keyof Flags;
+
+/** Word and bit of each feature: asked for on hot paths, so one look-up. */
+const BITS: ReadonlyMap<string, { readonly word: Word; readonly mask: number }> = new Map(
+  (
+    [
+      ["featureCompat", COMPAT],
+      ["featureIncompat", INCOMPAT],
+      ["featureReadOnlyCompat", READ_ONLY_COMPAT],
+    ] as const
+  ).flatMap(([word, bits]) =>
+    Object.entries(bits).map(([name, mask]) => [name, { word, mask }] as const),
+  ),
+);
+
 /** Whether a superblock has a feature. */
 export function hasFeature(superblock: Flags, feature: Feature): boolean {
-  if (feature in COMPAT)
-    return (superblock.featureCompat & COMPAT[feature as keyof typeof COMPAT]) !== 0;
-  if (feature in INCOMPAT)
-    return (superblock.featureIncompat & INCOMPAT[feature as keyof typeof INCOMPAT]) !== 0;
-  return (
-    (superblock.featureReadOnlyCompat &
-      READ_ONLY_COMPAT[feature as keyof typeof READ_ONLY_COMPAT]) !==
-    0
-  );
+  const bit = BITS.get(feature);
+  return bit !== undefined && (superblock[bit.word] & bit.mask) !== 0;
 }
 
 /** Whether group descriptors carry a checksum, and so whether their "uninit" flags mean anything. */

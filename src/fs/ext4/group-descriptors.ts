@@ -19,6 +19,8 @@ const INODE_ZEROED = 4;
 const UNKNOWN = 0;
 const PRIMARY = 1;
 const BACKUP = 2;
+/** What stands for a checksum's own two bytes while it is computed. */
+const NO_CHECKSUM = new Uint8Array(2);
 const SOURCES = ["unknown", "primary", "backup"] as const;
 
 /** Reads blocks of the volume, as `Ext4Volume.readBlocks` does. */
@@ -40,6 +42,9 @@ export class DescriptorTable {
   readonly #bytes: Uint8Array;
   readonly #sources: Uint8Array;
   readonly #seed16: number;
+  readonly #flexible: boolean;
+  readonly #checksummed: boolean;
+  readonly #metadataChecksums: boolean;
 
   constructor(geometry: Geometry, groups: number) {
     this.geometry = geometry;
@@ -47,6 +52,9 @@ export class DescriptorTable {
     this.#view = new DataView(this.#bytes.buffer);
     this.#sources = new Uint8Array(groups);
     this.#seed16 = crc16(uuidBytes(geometry.superblock.uuid), 0xffff);
+    this.#flexible = hasFeature(geometry.superblock, "flex_bg");
+    this.#checksummed = hasDescriptorChecksums(geometry.superblock);
+    this.#metadataChecksums = hasFeature(geometry.superblock, "metadata_csum");
     this.groups = Array.from({ length: groups }, (_, group) => new TableDescriptor(this, group));
   }
 
@@ -75,7 +83,7 @@ export class DescriptorTable {
 
   /** Flags as they are written; without descriptor checksums they mean nothing and are 0. */
   flags(group: number): number {
-    return hasDescriptorChecksums(this.geometry.superblock) ? this.short(group, 18) : 0;
+    return this.#checksummed ? this.short(group, 18) : 0;
   }
 
   /** A 16-bit field at `offset` of a descriptor. */
@@ -101,12 +109,12 @@ export class DescriptorTable {
 
   #checksumOk(group: number, bytes: Uint8Array): boolean {
     const { superblock } = this.geometry;
-    if (!hasDescriptorChecksums(superblock)) return true;
+    if (!this.#checksummed) return true;
     const stored = this.short(group, 30);
     const rest = bytes.subarray(32, superblock.descriptorSize);
-    if (hasFeature(superblock, "metadata_csum")) {
+    if (this.#metadataChecksums) {
       const start = crc32c(bytes.subarray(0, 30), crc32cNumber(group, superblock.checksumSeed));
-      return (crc32c(rest, crc32c(new Uint8Array(2), start)) & 0xffff) === stored;
+      return (crc32c(rest, crc32c(NO_CHECKSUM, start)) & 0xffff) === stored;
     }
     return (
       crc16(rest, crc16(bytes.subarray(0, 30), crc16(littleEndian(group), this.#seed16))) === stored
@@ -116,20 +124,19 @@ export class DescriptorTable {
   /** Kernel: ext4_check_descriptors, and no structure on the superblocks or descriptors of any group. */
   #sane(group: number): boolean {
     const { geometry } = this;
-    const flex = hasFeature(geometry.superblock, "flex_bg");
-    const first = flex ? geometry.superblock.firstDataBlock : geometry.groupStart(group);
-    const end = flex ? geometry.superblock.blockCount : geometry.groupEnd(group);
-    const runs = [
-      [this.splitLong(group, 0, 32), 1],
-      [this.splitLong(group, 4, 36), 1],
-      [this.splitLong(group, 8, 40), geometry.inodeTableBlocks],
-    ] as const;
-    return runs.every(([block, count], index) => {
-      if (block < first || block + count > end || onBaseMeta(geometry, block, count)) return false;
-      return runs
-        .slice(0, index)
-        .every(([other, length]) => other + length <= block || block + count <= other);
-    });
+    const first = this.#flexible ? geometry.superblock.firstDataBlock : geometry.groupStart(group);
+    const end = this.#flexible ? geometry.superblock.blockCount : geometry.groupEnd(group);
+    const may = (block: number, count: number): boolean =>
+      block >= first && block + count <= end && !onBaseMeta(geometry, block, count);
+    const blocks = this.splitLong(group, 0, 32);
+    const inodes = this.splitLong(group, 4, 36);
+    const table = this.splitLong(group, 8, 40);
+    const length = geometry.inodeTableBlocks;
+    if (!may(blocks, 1) || !may(inodes, 1) || !may(table, length) || blocks === inodes)
+      return false;
+    return (
+      (blocks < table || blocks >= table + length) && (inodes < table || inodes >= table + length)
+    );
   }
 }
 

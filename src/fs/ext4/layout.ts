@@ -164,10 +164,26 @@ function sortedRuns(table: DescriptorTable, mmpBlock?: number): SortedRuns {
     keys[at] = group * 4 + kind;
     at += 1;
   };
-  for (const { group, blockBitmap } of known) add(blockBitmap, group, 0);
-  for (const { group, inodeBitmap } of known) add(inodeBitmap, group, 1);
-  for (const { group, inodeTable } of known) add(inodeTable, group, TABLE);
+  // Bitmaps and tables of a flexible group stand together, so this order is mostly the final one.
+  const flexible = 2 ** Math.min(table.geometry.superblock.logGroupsPerFlex, 12);
+  for (let from = 0; from < known.length; from += flexible) {
+    const part = known.slice(from, from + flexible);
+    for (const { group, blockBitmap } of part) add(blockBitmap, group, 0);
+    for (const { group, inodeBitmap } of part) add(inodeBitmap, group, 1);
+    for (const { group, inodeTable } of part) add(inodeTable, group, TABLE);
+  }
   if (mmpBlock !== undefined) add(mmpBlock, table.geometry.groupOf(mmpBlock), MMP);
+  return isSorted(starts) ? { starts, keys } : sorted({ starts, keys });
+}
+
+function isSorted(starts: Float64Array): boolean {
+  for (let index = 1; index < starts.length; index += 1) {
+    if ((starts[index] as number) < (starts[index - 1] as number)) return false;
+  }
+  return true;
+}
+
+function sorted({ starts, keys }: SortedRuns): SortedRuns {
   const order = new Uint32Array(starts.length).map((_, index) => index);
   order.sort((one, other) => (starts[one] as number) - (starts[other] as number));
   return {
