@@ -230,7 +230,7 @@ export class KernelLogReader {
     }
     const guessed = [...this.#events.values()].filter((event) => event.unitGuessed).length;
     if (guessed > 0) {
-      yield `${guessed} events count in blocks of a size that no line tells: 4096 bytes (disks: 512) were assumed`;
+      yield `${guessed} events count in blocks of a size that the lines do not tell: it is taken from what is at their place, or assumed to be 4096 bytes (of disks 512)`;
     }
     if (this.#strange > 0) {
       yield `${this.#strange} lines look like errors and were not understood, the first: ${this.#strangeLine}`;

@@ -6,7 +6,7 @@
  * the image of a partition: then the one partition that the log names is believed, and names of its disk are not placed. Where the log
  * names several disks, the caller must say which one the target is.
  */
-import { intersect, RangeSet, type ByteRange } from "../base/index.ts";
+import { intersect, PAGE, RangeSet, SECTOR, type ByteRange } from "../base/index.ts";
 import { splitDeviceName, type DeviceName } from "./device-name.ts";
 import type { KernelEvent } from "./kernel-event.ts";
 import type { Target } from "./target.ts";
@@ -50,21 +50,77 @@ export function placeEvents(
   const placed: PlacedEvent[] = [];
   const unplaced: { event: KernelEvent; why: string }[] = [];
   const start = startsOf(target, events, options);
+  const baseOf = (event: KernelEvent): number | string =>
+    event.range === undefined ? "The line names no place" : (reasonOf(event) ?? start(event));
+  const sectors = knownSectors(events, baseOf);
   const whole = { offset: 0, length: target.device.size };
   for (const event of events) {
-    const base =
-      event.range === undefined ? "The line names no place" : (reasonOf(event) ?? start(event));
+    const base = baseOf(event);
     if (typeof base === "string" || event.range === undefined) {
       unplaced.push({ event, why: String(base) });
       continue;
     }
-    const moved = { offset: event.range.offset + base, length: event.range.length };
+    const volume = target.volumes.find(({ offset }) => offset === base);
+    const { offset, length } = scaled(event, event.range, {
+      base,
+      sectors,
+      blockSize: volume?.map?.blockSize,
+    });
+    const moved = { offset: offset + base, length };
     const range = moved.offset < 0 ? undefined : intersect(moved, whole);
-    if (range === undefined)
+    if (range === undefined) {
       unplaced.push({ event, why: `The place is outside the target of ${whole.length} bytes` });
-    else placed.push({ event, range });
+    } else placed.push({ event, range });
   }
   return { ranges: [...unreadable(placed)], placed, unplaced };
+}
+
+/** The sectors that the block layer names: exact, in bytes of the target. They tell how large the blocks of other lines are. */
+function knownSectors(
+  events: readonly KernelEvent[],
+  baseOf: (event: KernelEvent) => number | string,
+): RangeSet {
+  const sectors = new RangeSet();
+  for (const event of events) {
+    const base = event.kind === "block" ? baseOf(event) : "";
+    if (typeof base === "number" && event.range !== undefined) {
+      sectors.add(base + event.range.offset, event.range.length);
+    }
+  }
+  return sectors;
+}
+
+/** What is known about the size of the blocks that a line counts in. */
+interface UnitClues {
+  /** First byte of the named device on the target. */
+  readonly base: number;
+  readonly sectors: RangeSet;
+  /** Of the file system there. */
+  readonly blockSize: number | undefined;
+}
+
+/**
+ * The range of a line that counts in blocks of a size that it does not tell: in the size with which it meets a sector that the
+ * block layer named; else in the size of the file system's blocks (a mount gives it to the buffers); else as it was assumed.
+ */
+function scaled(event: KernelEvent, range: ByteRange, clues: UnitClues): ByteRange {
+  if (!event.unitGuessed) return range;
+  const command = event.kind === "scsi" || event.kind === "nvme";
+  const assumed = command ? SECTOR : PAGE;
+  const own = command ? undefined : clues.blockSize;
+  const sizes = command
+    ? [SECTOR, PAGE]
+    : [own ?? PAGE, PAGE, 1024, 2048, SECTOR, 8192, 16_384, 32_768, 65_536];
+  const inUnit = (bytes: number): ByteRange => ({
+    offset: (range.offset / assumed) * bytes,
+    length: (range.length / assumed) * bytes,
+  });
+  const confirmed = sizes
+    .map(inUnit)
+    .find(
+      ({ offset, length }) => offset > 0 && clues.sectors.intersects(clues.base + offset, length),
+    );
+  return confirmed ?? inUnit(own ?? assumed);
 }
 
 /** Why an event says nothing of bytes that cannot be read; `undefined` where it does. */

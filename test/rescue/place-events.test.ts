@@ -145,4 +145,27 @@ describe("placeEvents()", () => {
       { offset: 51_200, length: 512 },
     ]);
   });
+
+  test("finds the size of a block from the sector that the block layer named, across disk and partition", () => {
+    const lines = [
+      `I/O error, dev sda, sector ${(MIB + 1463 * 1024) / 512 + 1} op 0x0:(READ)`,
+      "Buffer I/O error on dev sda1, logical block 1463, async page read",
+    ];
+    expect(place(DISK, lines).ranges).toEqual([{ offset: MIB + 1463 * 1024, length: 1024 }]);
+  });
+
+  test("takes the file system's block size where no sector tells", () => {
+    const [volume] = WHOLE.volumes;
+    const map = { blockSize: 2048 };
+    const mapped = { ...WHOLE, volumes: [{ ...volume, map }] } as PlaceTarget;
+    expect(place(mapped, [PARTITION_LINE]).ranges).toEqual([{ offset: 6144, length: 2048 }]);
+  });
+
+  test("finds the size of a disk's logical blocks the same way", () => {
+    const lines = [
+      "nvme0n1: Read(0x2) @ LBA 100, 2 blocks, Unrecovered Read Error (sct 0x2 / sc 0x81)",
+      "critical medium error, dev nvme0n1, sector 800 op 0x0:(READ)",
+    ];
+    expect(place(WHOLE, lines).ranges).toEqual([{ offset: 409_600, length: 8192 }]);
+  });
 });

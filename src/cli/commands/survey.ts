@@ -35,8 +35,6 @@ export const survey: CommandModule<Options> = {
       const chosen = options.logDevice === undefined ? {} : { device: options.logDevice };
       const log =
         options.log === undefined ? undefined : await placeLog(options.log, target, chosen);
-      const notes = target.notes ?? [];
-      for (const note of notes) context.warn(note);
       const result = await surveyTarget(target, {
         reported: log?.ranges ?? [],
         scan: options.scan ?? false,
@@ -45,7 +43,7 @@ export const survey: CommandModule<Options> = {
       });
       return {
         exitCode: result.missing > 0 ? 1 : 0,
-        document: { ...result, notes, ...(log === undefined ? {} : { log: log.document }) },
+        document: { ...result, ...(log === undefined ? {} : { log: log.document }) },
         text: () => describe(context, result, log),
       };
     } finally {
