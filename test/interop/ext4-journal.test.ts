@@ -203,4 +203,52 @@ describe.skipIf(!canMount())("ext4 journals left by Linux", () => {
   test("Linux left a journal to replay", () => {
     expect(statuses).toContain("replayed");
   });
+
+  test("R1: fast commits are not replayed, and every inode that e2fsck changes for them is named", async () => {
+    const args = ["-t", "ext4", "-b", "4096", "-O", "fast_commit", "-J", "size=16"];
+    const path = scratch.image("fast.img", 64 * 1024 * 1024, args);
+    const point = scratch.path("fast");
+    mkdirSync(point);
+    run("mount", ["-o", "loop", path, point]);
+    const changes = [1, 2, 3].map((name) => `echo more >> d/f${name}; xfs_io -c fsync d/f${name}`);
+    const script = [
+      "mkdir d; for i in 1 2 3 4 5; do echo base > d/f$i; done; sync",
+      ...changes,
+      "head -c 300000 /dev/urandom > d/new; ln d/new d/link; xfs_io -c fsync d/new; rm d/f5; xfs_io -c fsync d/new",
+      "xfs_io -x -c shutdown .",
+    ];
+    try {
+      run("bash", ["-c", `cd ${point}; ${script.join("\n")}`]);
+    } finally {
+      run("umount", [point]);
+    }
+    const { bytes: want } = replayed(path);
+    const source = fileSource(path);
+    try {
+      const volume = await openExt4Volume(source);
+      expect(volume.journal).toMatchObject({ status: "unreadable", pending: true });
+      const { inodeSize, blockSize, inodesPerGroup } = volume.superblock;
+      const { inodes } = volume.unsettled;
+      expect(inodes.size).toBeGreaterThan(4);
+      const table = volume.groups[0]?.inodeTable ?? 0;
+      const read = await volume.readBlocks(table, (64 * inodeSize) / blockSize);
+      expect(inodesPerGroup).toBeGreaterThan(64);
+      const changed: number[] = [];
+      for (let inode = 1; inode <= 64; inode += 1) {
+        const at = (inode - 1) * inodeSize;
+        const now = read?.bytes.subarray(at, at + inodeSize) ?? new Uint8Array(0);
+        if (
+          Buffer.compare(
+            now,
+            want.subarray(table * blockSize + at, table * blockSize + at + inodeSize),
+          ) !== 0
+        )
+          changed.push(inode);
+      }
+      expect(changed.length).toBeGreaterThan(3);
+      expect(changed.filter((inode) => !inodes.has(inode))).toEqual([]);
+    } finally {
+      source.close();
+    }
+  });
 });

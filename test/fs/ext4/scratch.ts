@@ -38,7 +38,7 @@ export function run(program: string, args: readonly string[], most = 0): string 
 
 /** A directory that is removed by `dispose`. */
 export class Scratch {
-  readonly directory: string = mkdtempSync(join(tmpdir(), "theriac-ext4-"));
+  readonly directory: string = mkdtempSync(join(tmpdir(), "theriac-scratch-"));
 
   path(name: string): string {
     return join(this.directory, name);
