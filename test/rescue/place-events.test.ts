@@ -157,7 +157,7 @@ describe("placeEvents()", () => {
   test("takes the file system's block size where no sector tells", () => {
     const [volume] = WHOLE.volumes;
     const map = { blockSize: 2048 };
-    const mapped = { ...WHOLE, volumes: [{ ...volume, map }] } as PlaceTarget;
+    const mapped = { ...WHOLE, volumes: [{ ...volume, map }] } as unknown as PlaceTarget;
     expect(place(mapped, [PARTITION_LINE]).ranges).toEqual([{ offset: 6144, length: 2048 }]);
   });
 
