@@ -234,3 +234,87 @@ describe("a failing disk", () => {
     expect(states(reopen(files.crash("nothing")))).toBe("lost@8192+64");
   });
 });
+
+describe("more marks than the store keeps waiting", () => {
+  test("are written as the whole state, and a full disk leaves the old one", () => {
+    const files = createCrashFiles();
+    const count = 1_100_000;
+    const size = count * 128;
+    const store = createPoisonStore(files, { path: PATH, size, settings: { a: 1 } });
+    store.mark([{ offset: 64, length: 64, state: "lost" }]);
+    store.setFault({ offset: 0, length: 64, kind: "slow", on: true });
+    store.sync();
+    const changes = Array.from({ length: count }, (_, index) => index * 128);
+    store.mark(changes.map((offset) => ({ offset, length: 64, state: "poisoned" })));
+    files.capacity = 1024 * 1024;
+    expect(codeOf(() => store.sync())).toBe("ENOSPC");
+    const before = openPoisonStore(files.crash("everything"), { path: PATH, size });
+    expect(before.list.totals()).toMatchObject({ poisoned: 0, lost: 64 });
+    files.capacity = Infinity;
+    const id = store.beginIntent({ lost: [{ offset: 0, length: 64 }], keep: [] });
+    const after = openPoisonStore(files.crash("nothing"), { path: PATH, size });
+    expect(after.list.totals()).toMatchObject({ poisoned: (count - 1) * 64, lost: 128 });
+    expect(after.openIntents.map((open) => open.id)).toEqual([id]);
+    expect([...after.faults()]).toEqual([{ offset: 0, length: 64, kind: "slow", on: true }]);
+    expect(after.settings).toEqual({ a: 1 });
+  });
+});
+
+describe("setFault()", () => {
+  test("turns faults on and off, each kind by itself, durable after sync", () => {
+    const files = createCrashFiles();
+    const store = create(files);
+    store.setFault({ offset: 0, length: 512, kind: "poison", on: true });
+    store.setFault({ offset: 0, length: 512, kind: "refuses", on: true });
+    store.setFault({ offset: 128, length: 64, kind: "poison", on: false });
+    store.sync();
+    expect([...reopen(files.crash("nothing")).faults()]).toEqual([
+      { offset: 0, length: 128, kind: "poison", on: true },
+      { offset: 192, length: 320, kind: "poison", on: true },
+      { offset: 0, length: 512, kind: "refuses", on: true },
+    ]);
+  });
+});
+
+describe("a log that another process wrote anew", () => {
+  test("is opened again, because the lock was taken on the old file", () => {
+    const files = createCrashFiles();
+    create(files).close();
+    let replaced = false;
+    const racing = {
+      open: (...args: Parameters<CrashFiles["open"]>) => {
+        const file = files.open(...args);
+        if (!replaced && args[1]?.lock !== undefined) {
+          replaced = true;
+          files.rename(PATH, "/images/old");
+          create(files).close();
+        }
+        return file;
+      },
+      info: (path: string) => files.info(path),
+      rename: (from: string, to: string) => files.rename(from, to),
+      remove: (path: string) => files.remove(path),
+      syncDirectoryOf: (path: string) => files.syncDirectoryOf(path),
+    };
+    const store = openPoisonStore(racing, { path: PATH, size: SIZE, access: "write" });
+    expect(replaced).toBe(true);
+    expect(codeOf(() => reopen(files))).toBe("EBUSY");
+    store.mark([{ offset: 0, length: 64, state: "poisoned" }]);
+    store.close();
+    expect(states(reopen(files))).toBe("poisoned@0+64");
+  });
+});
+
+describe("createMemoryStore()", () => {
+  test("keeps the same promises in memory", () => {
+    const store = createMemoryStore({ size: SIZE, settings: { a: 1 } });
+    const id = store.beginIntent({ lost: [{ offset: 0, length: 64 }], keep: [] });
+    expect(states(store)).toBe("lost@0+64");
+    store.endIntent(id, [{ offset: 0, length: 64, state: "clean" }]);
+    store.bumpGeneration();
+    store.sync();
+    expect(states(store)).toBe("clean@0+64");
+    expect([store.generation, store.settings, store.openIntents]).toEqual([1, { a: 1 }, []]);
+    store.close();
+  });
+});
