@@ -2,7 +2,7 @@
  * Device: a run of bytes that can go bad, and the one contract that every place where bytes live fulfils.
  *
  * A read reports what it did not get as ranges and gives all the rest; it never throws half of the answer away.
- * The bytes of `into` that belong to a missing range are left as they were: they are not data (R1).
+ * The bytes of `into` that belong to a poisoned or lost range are left as they were: they are not data (R1).
  *
  *     const result = await device.read(buffer, 0);
  *     for (const hole of result.missing) console.log(hole.offset, hole.length, hole.state);
@@ -25,7 +25,7 @@ export type AccessMode = "access" | "recovery" | "failFast";
 
 /** What a read got. */
 export interface ReadResult {
-  /** The ranges of the device that `into` does not hold: ascending, apart, inside the request. Empty: all is there. */
+  /** The ranges of the device that `into` does not hold whole: ascending, apart, inside the request. Empty: all is there. */
   readonly missing: readonly BadRange[];
 }
 

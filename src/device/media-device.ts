@@ -24,6 +24,7 @@ import {
 } from "../base/index.ts";
 import type { PoisonView } from "../poison/index.ts";
 import { confirmFaults, merged, type CarefulContext, type DeviceEvent } from "./careful-read.ts";
+import { clearWithoutData } from "./clear-without-data.ts";
 import {
   COMPLETE,
   type AccessMode,
@@ -39,7 +40,7 @@ import { guardedMedia } from "./guarded-media.ts";
 import { InFlight } from "./in-flight.ts";
 import { Ledger, type LedgerOptions, type StateChanges } from "./ledger.ts";
 import type { Faults, Media } from "./media.ts";
-import { clearWithoutData, healAll, type HealContext } from "./recovery-write.ts";
+import { healAll, type HealContext } from "./recovery-write.ts";
 import { anyBad, goodParts, inState } from "./states.ts";
 import { Unsettled } from "./unsettled.ts";
 

@@ -10,3 +10,5 @@ export {
   type CrashFilesOptions,
   type CrashOperation,
 } from "./crash-files.ts";
+export { deviceSuite, type SuiteApi } from "./device-suite.ts";
+export type { DeviceSubject } from "./device-suite-context.ts";
