@@ -141,7 +141,9 @@ function* faultChanges(entries: Iterable<Entry>): Generator<FaultChange> {
 
 function decodeId(body: Uint8Array): number {
   const id = body.length < 8 ? undefined : getNumber(viewOf(body), 0);
-  if (id === undefined) throw new RangeError("want a number of at most 2^53: got none");
+  // Half of what a number holds: ids and generations go on growing from what is read here.
+  if (id === undefined || id > 2 ** 52)
+    throw new RangeError("want a number of at most 2^52: got more, or none");
   return id;
 }
 
