@@ -4,7 +4,7 @@ import { createPrng, type Prng } from "../../src/base/index.ts";
 import { openExt4Volume } from "../../src/fs/ext4/open-volume.ts";
 import type { Ext4Volume, StaticRun } from "../../src/fs/ext4/volume.ts";
 import { dumpe2fs, type DumpedGroup, type Span } from "../fs/ext4/dumpe2fs.ts";
-import { fileSource, hasProgram, Scratch } from "../fs/ext4/scratch.ts";
+import { fileSource, hasProgram, run, Scratch } from "../fs/ext4/scratch.ts";
 
 const seed = Number(process.env["SEED"] ?? 20_211_019);
 const scratch = new Scratch();
@@ -161,5 +161,72 @@ describe.skipIf(!hasProgram("mke2fs") || !hasProgram("dumpe2fs"))(
       }
       expect(made).toBe(60);
     }, 60_000);
+
+    const corners: readonly (readonly [size: number, args: readonly string[], resize?: string])[] =
+      [
+        [64, ["-t", "ext4", "-b", "65536"]],
+        [64, ["-t", "ext4", "-b", "16384", "-O", "^metadata_csum"]],
+        [64, ["-t", "ext4", "-b", "1024", "-O", "bigalloc,^has_journal", "-C", "2048"]],
+        [200, ["-t", "ext4", "-b", "1024", "-O", "bigalloc,meta_bg,^resize_inode", "-C", "4096"]],
+        [40, ["-t", "ext2", "-b", "1024", "-r", "0", "-O", "none"]],
+        [40, ["-t", "ext2", "-b", "1024", "-O", "^sparse_super,^resize_inode"]],
+        [
+          40,
+          [
+            "-t",
+            "ext4",
+            "-b",
+            "1024",
+            "-O",
+            "sparse_super2,^resize_inode",
+            "-E",
+            "num_backup_sb=0",
+          ],
+        ],
+        [
+          40,
+          [
+            "-t",
+            "ext4",
+            "-b",
+            "1024",
+            "-O",
+            "sparse_super2,^resize_inode",
+            "-E",
+            "num_backup_sb=1",
+          ],
+        ],
+        [200, ["-t", "ext4", "-b", "1024", "-g", "256", "-G", "512"]],
+        [
+          40,
+          [
+            "-t",
+            "ext4",
+            "-b",
+            "1024",
+            "-O",
+            "quota,project,mmp,casefold,encrypt,verity,orphan_file,ea_inode,large_dir,stable_inodes",
+          ],
+        ],
+        [40, ["-t", "ext4", "-b", "1024"], "150M"],
+        [150, ["-t", "ext4", "-b", "1024"], "40M"],
+        [40, ["-t", "ext4", "-b", "1024", "-O", "meta_bg,^resize_inode"], "180M"],
+        [40, ["-t", "ext4", "-b", "1024", "-g", "512", "-E", "resize=80000"], "250M"],
+        [
+          8,
+          ["-t", "ext4", "-b", "1024", "-O", "^64bit,^metadata_csum", "-E", "resize=10000"],
+          "300M",
+        ],
+      ];
+    for (const [size, args, resize] of corners) {
+      test(`the same in a corner: ${args.join(" ")}${resize === undefined ? "" : `, resized to ${resize}`}`, async () => {
+        const path = scratch.image("corner.img", size * 1024 * 1024, args);
+        if (resize !== undefined) {
+          run("e2fsck", ["-fy", path], 1);
+          run("resize2fs", [path, resize]);
+        }
+        await expect(compare(path)).resolves.toBeUndefined();
+      });
+    }
   },
 );
