@@ -8,7 +8,8 @@
 import type { ByteRange } from "../base/index.ts";
 import type { OwnedRange } from "../fs/index.ts";
 import { cleanPieces, type Verdict } from "./grade.ts";
-import { readOrMissing, type VolumeSource } from "./volume-file.ts";
+import { readOrMissing } from "./read-or-missing.ts";
+import type { VolumeSource } from "./volume-file.ts";
 
 /** A volume of the target, and the one of a donor that may be its twin. */
 export interface RawPair {

@@ -31,4 +31,5 @@ export {
 export { gradeRaw, type RawPair } from "./grade-raw.ts";
 export { imageDonor, type ImageDonorParts } from "./image-donor.ts";
 export { bytesToPath, pathToBytes } from "./path-bytes.ts";
-export { readOrMissing, VolumeFile, type FilePiece, type VolumeSource } from "./volume-file.ts";
+export { readOrMissing } from "./read-or-missing.ts";
+export { VolumeFile, type FilePiece, type VolumeSource } from "./volume-file.ts";

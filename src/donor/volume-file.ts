@@ -4,11 +4,12 @@
  * The target's own files and those of an image donor are both read with it. What the device misses, and what the map does
  * not know, is told as ranges of the file; a hole and an unwritten extent are zeros.
  */
-import { MediaError, RangeSet, type BadRange, type ByteRange } from "../base/index.ts";
+import type { BadRange, ByteRange } from "../base/index.ts";
 import type { Device, ReadResult } from "../device/index.ts";
 import { COMPLETE } from "../device/index.ts";
 import type { Extent, FileInfo, FileMap } from "../fs/index.ts";
 import type { DonorFile } from "./donor.ts";
+import { readOrMissing } from "./read-or-missing.ts";
 
 /** Where a volume lies, and what is known of its files. */
 export interface VolumeSource {
@@ -125,37 +126,5 @@ export class VolumeFile implements DonorFile {
 
   close(): void {
     // The volume's device belongs to whoever opened it.
-  }
-}
-
-/**
- * Reads in recovery mode everything of a range that the device's list does not name; what it names is never touched. A device that
- * throws for bad media all the same loses what it names, not the program.
- *
- * @returns what is missing, in bytes of the device, ascending
- * @throws {StorageError} if the device itself fails
- */
-export async function readOrMissing(
-  device: Device,
-  into: Uint8Array,
-  offset: number,
-): Promise<ReadResult> {
-  const range = { offset, length: into.length };
-  const bad = device.poison.empty ? [] : [...device.poison.bad(range)];
-  if (bad.length === 0) return await readPart(device, into, offset);
-  const missing: BadRange[] = [...bad];
-  for (const clean of RangeSet.from(bad).gaps(offset, into.length)) {
-    const part = into.subarray(clean.offset - offset, clean.offset - offset + clean.length);
-    missing.push(...(await readPart(device, part, clean.offset)).missing);
-  }
-  return { missing: missing.sort((one, other) => one.offset - other.offset) };
-}
-
-async function readPart(device: Device, into: Uint8Array, offset: number): Promise<ReadResult> {
-  try {
-    return await device.read(into, offset, "recovery");
-  } catch (error) {
-    if (error instanceof MediaError) return { missing: error.ranges };
-    throw error;
   }
 }

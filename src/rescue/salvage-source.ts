@@ -5,14 +5,12 @@
 import {
   RangeSet,
   StorageError,
-  type BadRange,
   type ByteRange,
   type MaybePromise,
 } from "../base/index.ts";
-import { findMarkers } from "../device/index.ts";
-import { readOrMissing, VolumeFile } from "../donor/index.ts";
+import { VolumeFile } from "../donor/index.ts";
 import type { ReadResult } from "../device/index.ts";
-import { recordUnread } from "./scan.ts";
+import { readAndRecord } from "./scan.ts";
 import { sourceOf } from "./planner.ts";
 import type { Target } from "./target.ts";
 
@@ -28,47 +26,22 @@ export interface SalvageSource {
   came(range: ByteRange): void;
 }
 
-const MAGIC = "theriac: lost bytes\n";
-
-/** The whole target. In an image without a sidecar, markers in the data are what they say: bytes that are gone (R1). */
+/** The whole target. What its reads find bad that no list names (markers, in an image without a sidecar) is put on its list. */
 export function wholeTarget(target: Target): SalvageSource {
   const { device } = target;
-  const marked = device.identity.uuid === undefined;
   const uuids = target.volumes.flatMap(({ map, name }) =>
     map === undefined
       ? []
       : [[`UUID of ${name === "" ? "its file system" : name}`, map.uuid] as const],
   );
+  const { uuid } = device.identity;
   return {
     size: device.size,
-    names: {
-      ...(marked ? {} : { "device UUID": device.identity.uuid ?? "" }),
-      ...Object.fromEntries(uuids),
-    },
+    names: { ...(uuid === undefined ? {} : { "device UUID": uuid }), ...Object.fromEntries(uuids) },
     bad: () => [...device.poison.bad({ offset: 0, length: device.size })],
-    async read(into, offset) {
-      const result = await readOrMissing(device, into, offset);
-      if (!marked || !Buffer.from(into.buffer, into.byteOffset, into.byteLength).includes(MAGIC))
-        return result;
-      const markers = findMarkers(into, offset);
-      for (const range of markers) device.recordBad(range, "lost");
-      return { missing: mergeMissing(result.missing, markers) };
-    },
-    came: (range) => recordUnread(target, range),
+    read: async (into, offset) => await readAndRecord(target, into, offset),
+    came: (range) => device.recordRead(range),
   };
-}
-
-function mergeMissing(
-  missing: readonly BadRange[],
-  markers: readonly ByteRange[],
-): readonly BadRange[] {
-  const known = RangeSet.from(missing);
-  const rest: BadRange[] = [...missing];
-  for (const marker of markers) {
-    for (const { offset, length } of known.gaps(marker.offset, marker.length))
-      rest.push({ offset, length, state: "lost" });
-  }
-  return rest.sort((one, other) => one.offset - other.offset);
 }
 
 /**

@@ -1,5 +1,6 @@
 /** Scan: reads everything, so that what was unread becomes clean, and what was latent becomes known. */
-import { RangeSet, type ByteRange } from "../base/index.ts";
+import type { ByteRange } from "../base/index.ts";
+import type { ReadResult } from "../device/index.ts";
 import { cleanPieces, readOrMissing } from "../donor/index.ts";
 import type { Target } from "./target.ts";
 
@@ -30,9 +31,9 @@ export async function scan(
   for (let offset = 0; offset < device.size; offset += READ_SIZE) {
     await options.checkpoint?.();
     const range: ByteRange = { offset, length: Math.min(READ_SIZE, device.size - offset) };
-    const { missing } = await readOrMissing(device, buffer.subarray(0, range.length), offset);
+    const { missing } = await readAndRecord(target, buffer.subarray(0, range.length), offset);
     for (const piece of cleanPieces(range, missing)) {
-      recordUnread(target, piece);
+      device.recordRead(piece);
       read += piece.length;
     }
     options.onProgress?.(offset + range.length, device.size);
@@ -40,10 +41,20 @@ export async function scan(
   return { read, missing: device.size - read };
 }
 
-/** Records a range as read where it was unread: what is clean already needs no record. */
-export function recordUnread(target: Target, range: ByteRange): void {
-  const unread = new RangeSet();
-  for (const part of target.device.poison.states(range))
-    if (part.state === "unread") unread.add(part.offset, part.length);
-  for (const part of unread) target.device.recordRead(part);
+/** Reads a range of the target, and puts on its list what is missing although no list names it: markers of a lost list. */
+export async function readAndRecord(
+  target: Target,
+  into: Uint8Array,
+  offset: number,
+): Promise<ReadResult> {
+  const { device } = target;
+  const result = await readOrMissing(device, into, offset);
+  for (const hole of result.missing) {
+    if (hole.state === "unread") continue;
+    const listed = [...device.poison.states(hole)];
+    for (const part of listed) {
+      if (part.state === "clean" || part.state === "unread") device.recordBad(part, hole.state);
+    }
+  }
+  return result;
 }
