@@ -79,8 +79,10 @@ export function inlinePieces(inode: Inode): readonly Extent[] {
   }
   const at = MAP_LENGTH + length;
   if (at < inode.size) {
+    // Linux reads zeros past the attribute's value (ext4_readpage_inline); mke2fs makes such files of zeros alone.
     const why = "The inode has no attribute that holds the rest of its inline data";
-    pieces.push({ offset: at, length: inode.size - at, kind: "unknown", why });
+    const past = { offset: at, length: inode.size - at };
+    pieces.push(rest === undefined ? { ...past, kind: "unknown", why } : { ...past, kind: "hole" });
   }
   return pieces;
 }
