@@ -63,25 +63,32 @@ export class BlockReader {
     );
   }
 
-  /** Blocks with the overlay's content. The caller has checked that they are of the volume; at most 256 MiB. */
-  readBlocks(block: number, count: number): MaybePromise<BlockRead> {
-    if (this.overlay.empty) return this.readBytes(block * this.blockSize, count * this.blockSize);
+  /**
+   * Blocks with the overlay's content. The caller has checked that they are of the volume; at most 256 MiB.
+   *
+   * @param once they will not be asked for again: a small read that is not in the cache does not go there
+   */
+  readBlocks(block: number, count: number, once = false): MaybePromise<BlockRead> {
+    if (this.overlay.empty)
+      return this.readBytes(block * this.blockSize, count * this.blockSize, once);
     const newer: { readonly index: number; readonly entry: OverlayEntry }[] = [];
     for (let index = 0; index < count; index += 1) {
       const entry = this.overlay.find(block + index);
       if (entry !== undefined) newer.push({ index, entry });
     }
-    if (newer.length === 0) return this.readBytes(block * this.blockSize, count * this.blockSize);
+    if (newer.length === 0)
+      return this.readBytes(block * this.blockSize, count * this.blockSize, once);
     if (count === 1) return this.#newest((newer[0] as { entry: OverlayEntry }).entry);
     return this.#merge(block, count, newer);
   }
 
   /** Bytes as they are on the device, whatever the overlay says. */
-  readBytes(offset: number, length: number): MaybePromise<BlockRead> {
+  readBytes(offset: number, length: number, once = false): MaybePromise<BlockRead> {
     assert(length <= LARGEST_READ, "a block read is at most 256 MiB");
     if (length < DIRECT) {
       const first = Math.floor(offset / this.#chunk);
-      if (offset + length <= (first + 1) * this.#chunk) {
+      const cacheable = !once || this.#young.has(first) || this.#old.has(first);
+      if (cacheable && offset + length <= (first + 1) * this.#chunk) {
         return whenReady(this.#cached(first), (read) =>
           cut(read, offset - first * this.#chunk, length),
         );

@@ -10,9 +10,6 @@ import { crc32cNumber } from "./checksums.ts";
 import { MAP_LENGTH, MAP_OFFSET, type Inode } from "./inode.ts";
 import { inlineRest } from "./xattr.ts";
 
-/** File type byte of an entry that is a directory; 0 where the volume stores none. */
-export const ENTRY_DIRECTORY = 2;
-
 const ENTRY_HEADER = 8;
 const SHORTEST_ENTRY = 12;
 const TAIL = 12;
@@ -35,6 +32,8 @@ export interface EntryRules {
   readonly inodeCount: number;
   /** Whether entries carry a file type (feature filetype); else the byte is the high part of the name's length. */
   readonly filetype: boolean;
+  /** One bit for each inode that matters; entries of others are passed over. Absent: all matter. */
+  readonly only?: Uint8Array | undefined;
 }
 
 /** Length of an entry (kernel: ext4_rec_len_from_disk): blocks of 64 KiB need a 17th bit. */
@@ -55,6 +54,7 @@ export function readEntries(
   each: (entry: Readonly<DirectoryEntry>) => void,
 ): string | undefined {
   const size = bytes.length;
+  const { only } = rules;
   const entry: DirectoryEntry = { inode: 0, type: 0, nameStart: 0, nameLength: 0 };
   let at = 0;
   while (at < size) {
@@ -73,7 +73,8 @@ export function readEntries(
     }
     if (inode > rules.inodeCount)
       return `the entry at byte ${at} names inode ${inode}, which there is not`;
-    if (inode !== 0 && nameLength > 0) {
+    const matters = only === undefined || ((only[inode >>> 3]! >>> (inode & 7)) & 1) === 1;
+    if (matters && inode !== 0 && nameLength > 0) {
       entry.inode = inode;
       entry.type = rules.filetype ? bytes[at + 7]! & 7 : 0;
       entry.nameStart = at + ENTRY_HEADER;

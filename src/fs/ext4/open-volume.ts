@@ -175,9 +175,9 @@ class OpenVolume implements Ext4Volume {
     this.#parts.problems.add(problem);
   }
 
-  readBlocks(block: number, count: number): MaybePromise<BlockRead | undefined> {
+  readBlocks(block: number, count: number, once = false): MaybePromise<BlockRead | undefined> {
     return inside(this.superblock, block, count)
-      ? this.#parts.reader.readBlocks(block, count)
+      ? this.#parts.reader.readBlocks(block, count, once)
       : undefined;
   }
 

@@ -44,7 +44,7 @@ export async function ownersOf(
     const why = `The file system has features that are not known here: ${volume.unknownFeatures.join(", ")}`;
     for (const range of inside) segments.add({ ...range, owners: [unknownDraft(why)] });
   } else {
-    const parts = inside.flatMap((range) => partsOf(volume, range));
+    const parts = inside.flatMap((range) => partsOf(volume, statics, range));
     const scan = await scanFor(volume, statics, parts);
     await tell(volume, { statics, parts, scan }, segments);
     pathsOf = await pathsFor(volume, scan, segments.segments);
@@ -54,10 +54,11 @@ export async function ownersOf(
 }
 
 /** Cuts a range by static use. */
-function partsOf(volume: Ext4Volume, range: ByteRange): Part[] {
+function partsOf(volume: Ext4Volume, statics: StaticMap, range: ByteRange): Part[] {
   const { blockSize } = volume.superblock;
   const first = Math.floor(range.offset / blockSize);
   const last = Math.floor((endOf(range) - 1) / blockSize);
+  if (!statics.overlaps(first, last - first + 1)) return [{ ...range, run: undefined }];
   const parts: Part[] = [];
   let at = range.offset;
   for (const run of volume.staticUses(first, last - first + 1)) {

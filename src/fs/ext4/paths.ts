@@ -6,11 +6,11 @@
  */
 import {
   directoryChecksumOk,
-  ENTRY_DIRECTORY,
   inlineEntryRegions,
   isDotName,
   readEntries,
   type DirectoryEntry,
+  type EntryRules,
 } from "./directory.ts";
 import type { DirectoryRecord } from "./claims.ts";
 import { hasFeature } from "./features.ts";
@@ -46,10 +46,8 @@ class NamePass {
   readonly table = new NameTable();
   readonly #volume: Ext4Volume;
   readonly #directories: readonly DirectoryRecord[];
-  readonly #wanted: WantedNames;
-  readonly #numbers: ReadonlySet<number>;
   readonly #checksums: boolean;
-  readonly #rules: { readonly inodeCount: number; readonly filetype: boolean };
+  readonly #rules: EntryRules;
   readonly #found: DirectoryEntry[] = [];
   readonly #seeds = new Map<number, number>();
   /** A block belongs to one directory: more steps than this are the work of hostile directories that share blocks. */
@@ -60,12 +58,11 @@ class NamePass {
     this.#volume = volume;
     this.#stepsLeft = 2 * superblock.blockCount + 65536;
     this.#directories = directories;
-    this.#wanted = wanted;
-    this.#numbers = new Set(directories.map(({ inode }) => inode.number));
     this.#checksums = hasFeature(superblock, "metadata_csum");
     this.#rules = {
       inodeCount: superblock.inodeCount,
       filetype: hasFeature(superblock, "filetype"),
+      only: wanted === "all" ? undefined : bitsOf(superblock.inodeCount, directories, wanted),
     };
   }
 
@@ -115,7 +112,7 @@ class NamePass {
     const { blockSize } = this.#volume.superblock;
     for (let at = span.from; at < span.end; at += span.limit) {
       const count = Math.min(span.limit, span.end - at);
-      const read = await this.#volume.readBlocks(at, count);
+      const read = await this.#volume.readBlocks(at, count, true);
       for (const run of runs) {
         this.#stepsLeft -= 1;
         const start = Math.max(at, run.block);
@@ -186,15 +183,9 @@ class NamePass {
 
   #readRegion(bytes: Uint8Array): string | undefined {
     return readEntries(bytes, this.#rules, (entry) => {
-      if (!this.#matters(entry) || isDotName(bytes, entry.nameStart, entry.nameLength)) return;
+      if (isDotName(bytes, entry.nameStart, entry.nameLength)) return;
       this.#found.push({ ...entry });
     });
-  }
-
-  #matters(entry: Readonly<DirectoryEntry>): boolean {
-    if (this.#wanted === "all" || entry.type === ENTRY_DIRECTORY || this.#wanted.has(entry.inode))
-      return true;
-    return entry.type === 0 && this.#numbers.has(entry.inode);
   }
 
   #keepFound(directory: DirectoryRecord, bytes: Uint8Array): void {
@@ -220,4 +211,19 @@ class NamePass {
     }
     return seed;
   }
+}
+
+/** A bit for each wanted inode, and for each directory, because it may be on the way to one. At most 512 MiB, of 2^32 inodes. */
+function bitsOf(
+  inodeCount: number,
+  directories: readonly DirectoryRecord[],
+  wanted: ReadonlySet<number>,
+): Uint8Array {
+  const bits = new Uint8Array((inodeCount >>> 3) + 1);
+  const set = (inode: number): void => {
+    if (inode <= inodeCount) bits[inode >>> 3]! |= 1 << (inode & 7);
+  };
+  for (const { inode } of directories) set(inode.number);
+  for (const inode of wanted) set(inode);
+  return bits;
 }

@@ -298,7 +298,7 @@ export class TreeWalker<Root extends TreeRoot> {
     let kept: Root | undefined;
     for (let level = 1; level <= 3; level += 1) {
       const block = list.words[list.at + DIRECT_POINTERS + level - 1] as number;
-      if (block === 0) continue;
+      if (block === 0 || this.#passesOver(root, block)) continue;
       kept ??= this.#sink.keep(root);
       const start = starts[level - 1] as number;
       this.#waiting.push({
@@ -328,7 +328,7 @@ export class TreeWalker<Root extends TreeRoot> {
     const below = blocksBelow(item.depth - 1, list.count);
     for (let index = 0; index < list.count; index += 1) {
       const block = list.words[list.at + index] as number;
-      if (block === 0) continue;
+      if (block === 0 || this.#passesOver(item.root, block)) continue;
       const start = item.start + index * below;
       this.#waiting.push({
         root: item.root,
@@ -339,6 +339,11 @@ export class TreeWalker<Root extends TreeRoot> {
         kind: "blocks",
       });
     }
+  }
+
+  /** The resize inode's pointers lie on static metadata, which is nobody's claim: a scan need not read hundreds of blocks of them. */
+  #passesOver(root: Root, block: number): boolean {
+    return !root.always && this.#static.overlaps(block, 1);
   }
 
   #emitRuns(root: Root, list: Pointers, start: number): void {

@@ -70,8 +70,11 @@ export interface Ext4Volume {
   /** Incompatible features that the map cannot read, by name; where there are any, every owner is "unknown". */
   readonly unknownFeatures: readonly string[];
 
-  /** Blocks `[block, block + count)` with the journal's newer content. Blocks past the volume: `undefined`. */
-  readBlocks(block: number, count: number): MaybePromise<BlockRead | undefined>;
+  /**
+   * Blocks `[block, block + count)` with the journal's newer content. Blocks past the volume: `undefined`. `once`: they will not
+   * be asked for again, so a small read need not fill the cache.
+   */
+  readBlocks(block: number, count: number, once?: boolean): MaybePromise<BlockRead | undefined>;
   /** Static uses in a run of blocks, ascending, clipped to it; what has none is left out. Arithmetic and a search, no I/O. */
   staticUses(block: number, count: number): Iterable<StaticRun>;
   /** First block that a group holds, and how many. */
