@@ -41,7 +41,7 @@ const RANGES_MAX = 1000;
 
 /** Messages of the JavaScript engine itself: a `TypeError` with one of them is our bug, not the caller's mistake. */
 const ENGINE_MESSAGE =
-  /^Cannot (?:read|set) propert|is not (?:a function|iterable|defined|a constructor)|^(?:Invalid array length|Invalid string length|Maximum call stack|Array buffer allocation|Cannot (?:convert|mix|destructure|access|perform|assign))/;
+  /^Cannot (?:read|set) propert|is not (?:a function|iterable|defined|a constructor)|^(?:Invalid array length|Invalid string length|Invalid count value|Maximum call stack|Array buffer allocation|Cannot (?:convert|mix|destructure|access|perform|assign))/;
 
 /** Sorts a thrown value into its exit code, document and text. */
 export function describeFailure(thrown: unknown): Failure {
