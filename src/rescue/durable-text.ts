@@ -13,7 +13,7 @@ export function replaceText(files: HostFiles, path: string, text: string | Itera
   const file = files.open(temporary, { access: "create" });
   try {
     let offset = 0;
-    for (const piece of typeof text === "string" ? [text] : text) {
+    for (const piece of buffered(typeof text === "string" ? [text] : text)) {
       const bytes = Buffer.from(piece);
       file.writeSync(bytes, offset);
       offset += bytes.length;
@@ -27,6 +27,18 @@ export function replaceText(files: HostFiles, path: string, text: string | Itera
   file.close();
   files.rename(temporary, path);
   files.syncDirectoryOf(path);
+}
+
+/** The same text in pieces of at least 256 KiB, because each is one write. */
+function* buffered(pieces: Iterable<string>): Generator<string> {
+  let gathered = "";
+  for (const piece of pieces) {
+    gathered += piece;
+    if (gathered.length < 256 * 1024) continue;
+    yield gathered;
+    gathered = "";
+  }
+  yield gathered;
 }
 
 /** Reads a text. @throws {StorageError} EBADMSG where it is longer than `most` bytes */
