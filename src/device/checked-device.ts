@@ -26,9 +26,11 @@ import type { DirectAccess } from "./direct-access.ts";
 import type { PoisonView } from "../poison/index.ts";
 import { anyBad } from "./states.ts";
 
-/** Wraps a device; of a managed one all is checked that a managed one promises. */
+/** Wraps a managed device: all is checked that one promises. */
 export function checkedDevice(device: ManagedDevice): ManagedDevice;
+/** Wraps a device. */
 export function checkedDevice(device: Device): Device;
+/** Wraps either. */
 export function checkedDevice(device: Device | ManagedDevice): Device {
   return "heal" in device ? new CheckedManaged(device) : new CheckedDevice(device);
 }

@@ -33,7 +33,9 @@ import type { DirectAccess } from "./direct-access.ts";
  * @throws {RangeError} if the range ends past the device
  */
 export function sliceDevice(device: ManagedDevice, range: ByteRange): ManagedDevice;
+/** A part of a device that is not managed. @throws {RangeError} if the range ends past the device */
 export function sliceDevice(device: Device, range: ByteRange): Device;
+/** A part of either. @throws {RangeError} if the range ends past the device */
 export function sliceDevice(device: Device | ManagedDevice, range: ByteRange): Device {
   checkRange(range, device.size);
   return "heal" in device ? new ManagedSlice(device, range) : new SliceDevice(device, range);

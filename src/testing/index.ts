@@ -10,5 +10,6 @@ export {
   type CrashFilesOptions,
   type CrashOperation,
 } from "./crash-files.ts";
+export { ModelDevice, type ModelByte, type ModelOptions } from "./model-device.ts";
 export { deviceSuite, type SuiteApi } from "./device-suite.ts";
 export type { DeviceSubject } from "./device-suite-context.ts";
