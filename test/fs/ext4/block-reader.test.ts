@@ -1,3 +1,4 @@
+/** BlockReader and Problems: reads against a plain array, under poison, overlays and cut-off ends. */
 import { describe, expect, test } from "vitest";
 import { createPrng, isPromise, type BadRange, type Prng } from "../../../src/base/index.ts";
 import { BlockReader, type Overlay, type OverlayEntry } from "../../../src/fs/ext4/block-reader.ts";

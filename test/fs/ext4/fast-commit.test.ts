@@ -1,3 +1,4 @@
+/** scanFastCommits(): areas made by hand, whole, cut off, left over, poisoned and random. */
 import { describe, expect, test } from "vitest";
 import { createPrng, crc32c, type BadRange } from "../../../src/base/index.ts";
 import { scanFastCommits, type FastCommits } from "../../../src/fs/ext4/fast-commit.ts";

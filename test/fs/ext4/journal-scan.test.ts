@@ -1,3 +1,4 @@
+/** scanLog(), replayLog(), decodeJournalSuperblock(): logs made by hand against a model of transactions. */
 import { describe, expect, test } from "vitest";
 import { createPrng, crc32c, type BadRange, type Prng } from "../../../src/base/index.ts";
 import { crc32BigEndian } from "../../../src/fs/ext4/checksums.ts";

@@ -1,3 +1,4 @@
+/** Superblocks: decoding, nonsense refused by name, and backups where the primary is bad. */
 import * as fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
 import type { BadRange } from "../../../src/base/index.ts";

@@ -1,3 +1,4 @@
+/** openExt4Volume(): descriptors, bitmaps and layout under poison, cut-off, overlap and mutation. */
 import { writeFileSync } from "node:fs";
 import { afterAll, describe, expect, test } from "vitest";
 import { createPrng, type BadRange } from "../../../src/base/index.ts";
