@@ -63,7 +63,13 @@ export function parseLocks(text: string, inode: string): number | undefined {
   return undefined;
 }
 
-function lockByFile(path: string, kind: "shared" | "exclusive"): () => void {
+/**
+ * Locks by a file beside it, where flock cannot be had.
+ *
+ * @returns the call that drops the lock
+ * @throws {StorageError} EBUSY if a living process holds it
+ */
+export function lockByFile(path: string, kind: "shared" | "exclusive"): () => void {
   const lockPath = `${path}.lock`;
   for (let attempt = 0; attempt < 2; attempt += 1) {
     const holder = livingHolder(lockPath);

@@ -1,4 +1,5 @@
 /** Random runs of a device beside the model: after every operation the same answers, the same states, the same bytes. */
+import { strict as assert } from "node:assert";
 import { expect, test } from "vitest";
 import { createPrng, endOf, MediaError, type ByteRange, type Prng } from "../../src/base/index.ts";
 import {
@@ -73,20 +74,19 @@ async function step({ device, hands, model, prng, clearUnit }: Pair): Promise<st
     "recordBad",
   ] as const);
   const label = `${what} ${range.offset}+${range.length} ${mode}`;
-  if (what === "read")
-    expect(await tell(device, range, mode), label).toEqual(model.read(range, mode));
-  else if (what === "write") {
+  if (what === "read") {
+    assert.deepEqual(await tell(device, range, mode), model.read(range, mode), label);
+  } else if (what === "write") {
     const data = prng.bytes(range.length);
-    expect(await works(() => device.write(data, range.offset, mode)), label).toBe(
-      model.write(range, data, mode),
-    );
+    const did = await works(() => device.write(data, range.offset, mode));
+    assert.equal(did, model.write(range, data, mode), label);
   } else if (what === "heal") await healStep({ device, hands, model, prng, clearUnit }, label);
   else if (what === "inject" || what === "latent") {
     const short = { offset: range.offset, length: Math.min(range.length, 200) };
     hands.inject(short, { latent: what === "latent" });
     model.inject(short, what === "latent");
   } else if (what === "clear")
-    expect(await works(() => device.clear(units)), label).toBe(model.clear(units));
+    assert.equal(await works(() => device.clear(units)), model.clear(units), label);
   else if (what === "recordRead") {
     device.recordRead(range);
     model.recordRead(range);
@@ -106,10 +106,8 @@ async function healStep({ device, model, prng, clearUnit }: Pair, label: string)
     at += length + (prng.chance(0.5) ? 0 : prng.below(clearUnit));
   }
   const answers = await device.heal(writes);
-  expect(
-    answers.map((error) => error === undefined),
-    label,
-  ).toEqual(model.heal(writes));
+  const did = answers.map((error) => error === undefined);
+  assert.deepEqual(did, model.heal(writes), label);
 }
 
 function statesOf(device: ManagedDevice): string[] {
@@ -147,7 +145,11 @@ test.each(CLEAR_KINDS)("ModelDevice and a device that clears so agree: %s", asyn
       const context = `SEED=${seed} run ${run}, units ${poisonUnit}/${clearUnit}: ${history.slice(-4).join("; ")}`;
       const states = statesOf(device);
       const differs = states.findIndex((state, at) => state !== model.states[at]);
-      expect(states[differs], `${context}: byte ${differs}`).toBe(model.states[differs]);
+      expect(
+        differs < 0
+          ? "agree"
+          : `${context}: byte ${differs} is ${states[differs]}, want ${model.states[differs]}`,
+      ).toBe("agree");
     }
     const whole = { offset: 0, length: SIZE };
     expect(await tell(device, whole, "recovery")).toEqual(model.read(whole, "recovery"));
