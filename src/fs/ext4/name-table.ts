@@ -2,18 +2,18 @@
  * Name table: names found in directories, and the paths that they make. Bytes of names are kept as they are until a path is asked for.
  *
  * A hostile tree may contain itself, or have so many names for a directory that the number of paths explodes: a directory
- * inside itself gives no path, and an inode has at most `PATHS_MAX` paths, each at most `DEPTH_MAX` deep.
+ * inside itself gives no path, an inode has at most `PATHS_MAX` paths, a directory at most `PREFIXES_MAX`, and a path has a longest length.
  */
 import { ROOT_INODE } from "./inode.ts";
 import { nameToText } from "./names.ts";
 
-/** Paths of one inode that are told. */
-export const PATHS_MAX = 1000;
+/** Paths of one inode that are told: the kernel allows 65,000 names of a file. */
+export const PATHS_MAX = 65_536;
 
-/** Directories in one path. */
-export const DEPTH_MAX = 4096;
+/** Paths of one directory that are followed. It has one, unless something is wrong. */
+const PREFIXES_MAX = 16;
 
-const PATH_LENGTH_MAX = 256 * 1024;
+const PATH_LENGTH_MAX = 64 * 1024;
 
 /** One name. */
 export interface NameRecord {
@@ -31,7 +31,7 @@ export class NameTable {
   readonly #starts: number[] = [];
   readonly #ends: number[] = [];
   readonly #encrypted: boolean[] = [];
-  readonly #memo = new Map<number, readonly string[]>();
+  readonly #memo = new Map<number, readonly string[]>([[ROOT_INODE, [""]]]);
   #bytes = new Uint8Array(64 * 1024);
   #used = 0;
 
@@ -73,7 +73,9 @@ export class NameTable {
       at >= 0 && paths.size < PATHS_MAX;
       at = this.#next[at]!
     ) {
-      for (const parent of this.#directoryPaths(this.#parents[at]!)) {
+      const directory = this.#parents[at]!;
+      if (directory === inode) continue;
+      for (const parent of this.#directoryPaths(directory)) {
         if (paths.size >= PATHS_MAX) break;
         paths.add(`${parent}/${this.#text(at)}`);
       }
@@ -85,50 +87,53 @@ export class NameTable {
     return nameToText(this.#bytes.subarray(this.#starts[at], this.#ends[at]), this.#encrypted[at]);
   }
 
-  /** Prefixes of what is in a directory: "" of the root. Without recursion: a hostile chain may be deeper than the stack. */
+  /**
+   * Prefixes of what is in a directory: "" of the root. All directories above it whose prefixes are not known yet are gathered, then
+   * they are reached from above, each once: so a cycle ends, and hides nothing of what also has a way to the root.
+   */
   #directoryPaths(directory: number): readonly string[] {
     const known = this.#memo.get(directory);
     if (known !== undefined) return known;
-    const open = new Set<number>();
-    const stack = [directory];
-    while (stack.length > 0) {
-      const inode = stack.at(-1)!;
-      const missing =
-        open.has(inode) || open.size >= DEPTH_MAX ? [] : this.#unknownParents(inode, open);
-      open.add(inode);
-      if (missing.length > 0) stack.push(...missing);
-      else {
-        stack.pop();
-        open.delete(inode);
-        if (!this.#memo.has(inode)) this.#memo.set(inode, this.#prefixes(inode));
+    const above = this.#recordsAbove(directory);
+    const prefixes = new Map<number, string[]>();
+    const queue = [...above.below.keys()].filter((parent) => this.#memo.has(parent));
+    const reached = new Set(queue);
+    for (const parent of queue) {
+      // Its prefixes are whole now: a later way to it leads through itself, or is a second name of a directory.
+      const own = prefixes.get(parent);
+      if (own !== undefined) this.#memo.set(parent, own);
+      for (const [child, at] of above.below.get(parent) ?? []) {
+        if (this.#memo.has(child)) continue;
+        const list = prefixes.get(child) ?? [];
+        for (const prefix of this.#memo.get(parent) ?? []) {
+          if (list.length >= PREFIXES_MAX || prefix.length > PATH_LENGTH_MAX) break;
+          list.push(`${prefix}/${this.#text(at)}`);
+        }
+        prefixes.set(child, list);
+        if (!reached.has(child)) queue.push(child);
+        reached.add(child);
       }
     }
+    for (const inode of above.inodes) if (!this.#memo.has(inode)) this.#memo.set(inode, []);
     return this.#memo.get(directory) ?? [];
   }
 
-  #unknownParents(inode: number, open: ReadonlySet<number>): number[] {
-    if (inode === ROOT_INODE) return [];
-    const parents: number[] = [];
-    for (
-      let at = this.#heads.get(inode) ?? -1;
-      at >= 0 && parents.length < PATHS_MAX;
-      at = this.#next[at]!
-    ) {
-      const parent = this.#parents[at]!;
-      if (!this.#memo.has(parent) && !open.has(parent) && parent !== inode) parents.push(parent);
-    }
-    return parents;
-  }
-
-  #prefixes(inode: number): readonly string[] {
-    if (inode === ROOT_INODE) return [""];
-    const prefixes: string[] = [];
-    for (let at = this.#heads.get(inode) ?? -1; at >= 0; at = this.#next[at]!) {
-      for (const parent of this.#memo.get(this.#parents[at]!) ?? []) {
-        if (prefixes.length >= PATHS_MAX || parent.length > PATH_LENGTH_MAX) return prefixes;
-        prefixes.push(`${parent}/${this.#text(at)}`);
+  /** Every directory from one up to those whose prefixes are known, and the names in each of them that lead down. */
+  #recordsAbove(directory: number): {
+    readonly inodes: ReadonlySet<number>;
+    readonly below: ReadonlyMap<number, readonly (readonly [number, number])[]>;
+  } {
+    const inodes = new Set([directory]);
+    const below = new Map<number, (readonly [number, number])[]>();
+    for (const inode of inodes) {
+      for (let at = this.#heads.get(inode) ?? -1; at >= 0; at = this.#next[at]!) {
+        const parent = this.#parents[at]!;
+        const list = below.get(parent) ?? [];
+        list.push([inode, at]);
+        below.set(parent, list);
+        if (!this.#memo.has(parent)) inodes.add(parent);
       }
     }
-    return prefixes;
+    return { inodes, below };
   }
 }
