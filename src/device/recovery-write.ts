@@ -166,7 +166,11 @@ function writeRest(context: HealContext, { sorted, failures, healed }: Progress)
   for (const piece of rest) {
     if (!storeRest(context, piece)) again.add(piece.position);
   }
-  if (rest.length > 0) context.media.flush();
+  if (rest.length > 0) {
+    context.media.flush();
+    // A disk may have healed by the write what nobody knew to be bad: that is durable too when the heal returns.
+    context.ledger.sync();
+  }
   for (const piece of rest) {
     if (isStored(context.media, [piece])) continue;
     again.add(piece.position);

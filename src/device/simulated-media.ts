@@ -25,6 +25,7 @@ import {
 } from "../base/index.ts";
 import type { FaultChange, FaultKind } from "../poison/index.ts";
 import type { Capabilities } from "./device.ts";
+import { fillMarker } from "./marker.ts";
 import type { Faults, Media } from "./media.ts";
 
 /** How the simulation behaves. */
@@ -40,6 +41,8 @@ export interface SimulatedMediaOptions {
   readonly clock?: Clock;
 }
 
+/** Bytes wiped with one write. */
+const WIPE_CHUNK = 1024 * 1024;
 const KINDS: readonly FaultKind[] = ["poison", "transient", "refuses", "partial", "slow"];
 
 /** A medium with faults. Closes the one below. */
@@ -202,8 +205,19 @@ export class SimulatedMedia implements Media {
     if (clear === "none" || this.#faults.refuses.intersects(range.offset, range.length)) return 0;
     if (clear === "pretends") return range.length;
     const cleared = this.#cleared(range, this.#faults.partial);
+    this.#wipe(cleared);
     this.#end("poison", cleared);
     return cleared.length;
+  }
+
+  /** A clear leaves nothing of what whole units held, clean neighbours included. */
+  #wipe(range: ByteRange): void {
+    const bytes = new Uint8Array(Math.min(WIPE_CHUNK, range.length));
+    for (let at = range.offset; at < endOf(range); at += WIPE_CHUNK) {
+      const piece = bytes.subarray(0, Math.min(WIPE_CHUNK, endOf(range) - at));
+      fillMarker(piece, at);
+      this.#inner.write(piece, at);
+    }
   }
 
   /** What of a range is cleared: up to the middle of the first zone where clears stop. */
