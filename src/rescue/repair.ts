@@ -147,6 +147,6 @@ function stepsOf(rounds: readonly Round[]): readonly RepairedStep[] {
  */
 export function repairExitCode(result: Pick<Repair, "missing" | "sums">): 0 | 1 | 4 {
   if (result.missing === 0) return 0;
-  const { repaired, zeroed, failed, refused } = result.sums;
-  return refused > 0 && repaired + zeroed + failed === 0 ? 4 : 1;
+  const { repaired, zeroed, failed, refused, unavailable } = result.sums;
+  return refused > 0 && repaired + zeroed + failed + unavailable === 0 ? 4 : 1;
 }
