@@ -61,19 +61,21 @@ function inodeCommands(random: Prng, options: ShapeOptions, path: string): strin
 
 function commandsOf(random: Prng, options: ShapeOptions, step: number): string[] {
   const path = random.pick(options.files);
+  // Names that no other shape has: a name twice in one directory has no one answer.
+  const tag = `${step}-${random.below(1e9)}`;
   const file = join(options.folder, `content-${step}`);
   switch (random.below(12)) {
     case 0:
       return [`rm ${path}`];
     case 1: {
       writeFileSync(file, random.bytes(random.below(random.pick([50, 20_000]))));
-      return [`write ${file} written-${step}`];
+      return [`write ${file} written-${tag}`];
     }
     case 2:
     case 3:
       return blockCommands(random, path);
     case 4:
-      return [`ln ${path} hard-${step}`, `sif ${path} links_count 2`];
+      return [`ln ${path} hard-${tag}`, `sif ${path} links_count 2`];
     case 5:
       return orphanCommands(random, options, path);
     case 6:
@@ -82,12 +84,12 @@ function commandsOf(random: Prng, options: ShapeOptions, step: number): string[]
     case 8:
       // The last one makes a name with a "/" in it, which no kernel would.
       return [
-        `mkdir new-${step}`,
-        `cd /new-${step}`,
+        `mkdir new-${tag}`,
+        `cd /new-${tag}`,
         `symlink link ${"s".repeat(1 + random.below(120))}`,
         "mknod pipe p",
         "cd /",
-        `mknod hostile/name${step} p`,
+        `mknod hostile/name${tag} p`,
       ];
     case 9:
       return ["expand_dir /"];

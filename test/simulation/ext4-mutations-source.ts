@@ -1,0 +1,64 @@
+/** MutatedSource: an image in memory that is cut off, poisoned, and counts what is read of it, so that no map can read for ever. */
+import type { BadRange, ByteRange } from "../../src/base/index.ts";
+import { COMPLETE, type ReadResult } from "../../src/device/index.ts";
+
+/** Reads and bytes that one run may cost: a hundred times what an unharmed image does. */
+const READS_MAX = 3000;
+const BYTES_MAX = 2 ** 28;
+
+/** Thrown where a map reads without end; no StorageError, so that nothing swallows it as one. */
+export class BudgetError extends Error {
+  override readonly name = "BudgetError";
+}
+
+/** The source of one run. */
+export class MutatedSource {
+  readonly size: number;
+  reads = 0;
+  bytesRead = 0;
+  readonly #bytes: Uint8Array;
+  readonly #poison: readonly ByteRange[];
+
+  /** @param options what is missing: `size` cuts the image off, `poison` is ascending and apart */
+  constructor(
+    bytes: Uint8Array,
+    options: { readonly size?: number; readonly poison?: readonly ByteRange[] } = {},
+  ) {
+    this.#bytes = bytes;
+    this.size = options.size ?? bytes.length;
+    this.#poison = options.poison ?? [];
+  }
+
+  read(into: Uint8Array, offset: number): ReadResult {
+    this.reads += 1;
+    this.bytesRead += into.length;
+    if (this.reads > READS_MAX || this.bytesRead > BYTES_MAX)
+      throw new BudgetError(`${this.reads} reads of ${this.bytesRead} bytes`);
+    if (!Number.isSafeInteger(offset) || offset < 0 || offset + into.length > this.size) {
+      throw new RangeError(`read of ${into.length} at ${offset}, past ${this.size}`);
+    }
+    if (this.#poison.length === 0) {
+      into.set(this.#bytes.subarray(offset, offset + into.length));
+      return COMPLETE;
+    }
+    return this.#readAround(into, offset);
+  }
+
+  #readAround(into: Uint8Array, offset: number): ReadResult {
+    const end = offset + into.length;
+    const missing: BadRange[] = [];
+    let at = offset;
+    for (const range of this.#poison) {
+      const from = Math.max(at, range.offset);
+      const to = Math.min(end, range.offset + range.length);
+      if (from >= to) continue;
+      into.set(this.#bytes.subarray(at, from), at - offset);
+      // What is missing must not be used: something that would stand out.
+      into.fill(0xa5, from - offset, to - offset);
+      missing.push({ offset: from, length: to - from, state: "poisoned" });
+      at = to;
+    }
+    into.set(this.#bytes.subarray(at, end), at - offset);
+    return missing.length === 0 ? COMPLETE : { missing };
+  }
+}
