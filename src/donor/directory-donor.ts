@@ -114,8 +114,8 @@ export function components(path: string): readonly Buffer[] | undefined {
   return bad ? undefined : names;
 }
 
-const DOT = Buffer.from(".");
-const DOT_DOT = Buffer.from("..");
+const DOT = Buffer.of(0x2e);
+const DOT_DOT = Buffer.of(0x2e, 0x2e);
 const SLASH = Buffer.from("/");
 
 /** A tree as a donor. */

@@ -1,3 +1,4 @@
+/** Directory donors: what they offer, and that no path leads out of them. */
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -97,6 +98,9 @@ describe("openDirectoryDonor()", () => {
 
 describe("components()", () => {
   test("gives the bytes of each name", () => {
-    expect(components("/a/b\\xff")?.map((name) => [...name])).toEqual([[0x61], [0x62, 0xff]]);
+    expect(components("/a/b\\xff")?.map((name) => Array.from(name))).toEqual([
+      [0x61],
+      [0x62, 0xff],
+    ]);
   });
 });

@@ -1,3 +1,4 @@
+/** Grades: every way to be proven, consistent or refused. */
 import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import {

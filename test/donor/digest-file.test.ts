@@ -1,3 +1,4 @@
+/** Digests: what is written for a tree, what is read again, and what is refused. */
 import { createHash } from "node:crypto";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
