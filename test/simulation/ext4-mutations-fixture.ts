@@ -29,10 +29,10 @@ export class Fixture {
   /** Owners of the whole volume, unharmed. */
   truth: readonly OwnedRange[] = [];
   /** Paths of every inode, unharmed. */
-  readonly paths = new Map<number, ReadonlySet<string>>();
+  readonly paths: Map<number, ReadonlySet<string>> = new Map();
   readonly aims: Aim[] = [];
   /** Where each inode's slot is. */
-  readonly slots = new Map<number, number>();
+  readonly slots: Map<number, number> = new Map();
   /** State of the journal as JSON, unharmed. */
   journal: string = "none";
 
