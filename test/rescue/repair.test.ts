@@ -5,20 +5,15 @@ import { afterAll, describe, expect, test } from "vitest";
 import { imageDonor, openDirectoryDonor, type Donor } from "../../src/donor/index.ts";
 import { digestTree } from "../../src/donor/index.ts";
 import {
-  applyPlan,
   digestSource,
   findDamage,
-  makePlan,
   missingBytes,
-  readPlan,
   repair,
   repairExitCode,
-  type Plan,
   type Repair,
 } from "../../src/rescue/index.ts";
 import { describeTarget } from "../../src/rescue/index.ts";
 import {
-  FILES,
   memoryTarget,
   MODIFIED,
   placeOf,
@@ -27,7 +22,6 @@ import {
   temporary,
   treeImage,
   writeTree,
-  type MemoryTarget,
 } from "./support/tree.ts";
 import { utimesSync } from "node:fs";
 import { createMemoryDevice } from "../../src/device/index.ts";
