@@ -9,6 +9,7 @@ import { EXTENT_MAGIC, WRITTEN_LENGTH_MAX } from "./extent-tree.ts";
 import { hasFeature } from "./features.ts";
 import {
   BAD_BLOCKS_INODE,
+  coreOnly,
   decodeInode,
   INODE_FLAGS,
   isZero,
@@ -183,16 +184,9 @@ class ClaimScan {
     return true;
   }
 
+  /** Its checksum is verified where one of its names matters. */
   #takeDirectory(root: ScanRoot): void {
-    const inode = this.#decode(root);
-    if (inode.checksumOk === false) {
-      this.#hide({
-        inode: root.inode,
-        message: `Inode ${root.inode}, a directory, has a wrong checksum, so its names are hidden`,
-      });
-      return;
-    }
-    root.directory = { inode, runs: [] };
+    root.directory = { inode: this.#decode(root), runs: [] };
     root.always = true;
     this.directories.push(root.directory);
   }
@@ -229,12 +223,13 @@ class ClaimScan {
   #decode(root: ScanRoot): Inode {
     const inode = decodeInode(this.#volume, root.inode, root.slot ?? this.#copySlot());
     const partial = root.slot === undefined ? this.#chunk!.partial.has(root.inode) : root.partial;
-    return partial ? { ...inode, extraSize: 0, checksumOk: undefined } : inode;
+    return partial ? coreOnly(inode) : inode;
   }
 
   #copySlot(): Uint8Array {
     const chunk = this.#chunk!;
-    return chunk.bytes.slice(this.#at * 4, (this.#at + chunk.stride) * 4);
+    // A Buffer of Node's pool: thousands of small buffers of their own would cost more in garbage collection than the scan.
+    return Buffer.from(chunk.bytes.subarray(this.#at * 4, (this.#at + chunk.stride) * 4));
   }
 
   #keep(root: ScanRoot): ScanRoot {

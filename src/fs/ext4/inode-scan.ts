@@ -5,7 +5,7 @@
  * a run of hidden inodes. Unused tails (`bg_itable_unused`) are trusted only where descriptors carry a checksum.
  */
 import { hasDescriptorChecksums } from "./features.ts";
-import { CORE_LENGTH, decodeInode, isInUse, type Inode } from "./inode.ts";
+import { CORE_LENGTH, coreOnly, decodeInode, isInUse, type Inode } from "./inode.ts";
 import type { BlockRead, Ext4Volume, GroupDescriptor } from "./volume.ts";
 import { wordsOf } from "./words.ts";
 
@@ -109,7 +109,7 @@ export async function inodesOf(volume: Ext4Volume, place: ChunkPlace): Promise<r
   const visitor: InodeVisitor = {
     slot: (number, chunk, at) => {
       const inode = decodeInode(volume, number, chunk.bytes.slice(at * 4, (at + chunk.stride) * 4));
-      if (chunk.partial.has(number)) found.push({ ...inode, extraSize: 0, checksumOk: undefined });
+      if (chunk.partial.has(number)) found.push(coreOnly(inode));
       else if (inode.checksumOk !== false) found.push(inode);
     },
     hidden: () => undefined,

@@ -85,7 +85,7 @@ export function inodeChecksumOk(
   number: number,
   slot: Uint8Array,
 ): boolean | undefined {
-  if (!hasFeature(superblock, "metadata_csum")) return undefined;
+  if (!rulesOf(superblock).checksums) return undefined;
   const view = viewOf(slot);
   let sum = inodeSeed(superblock, number, view.getUint32(100, true));
   sum = crc32c(slot.subarray(0, 124), sum);
@@ -121,38 +121,89 @@ export function slotDevice(volume: Ext4Volume, number: number): number {
 }
 
 /** Size of a file (kernel: ext4_isize): 64 bits for files, and for directories with large_dir. */
-function sizeOf(superblock: Superblock, view: DataView, mode: number): number {
+function sizeOf(rules: InodeRules, view: DataView, mode: number): number {
   const low = view.getUint32(4, true);
   const type = mode & MODE.mask;
   const wide =
-    type === MODE.file ||
-    type === 0 ||
-    (type === MODE.directory && hasFeature(superblock, "large_dir"));
+    type === MODE.file || type === 0 || (type === MODE.directory && rules.largeDirectories);
   const size = wide ? low + view.getUint32(108, true) * 2 ** 32 : low;
   return Math.min(size, Number.MAX_SAFE_INTEGER);
 }
 
+/** What decoding asks of a superblock for every inode, asked once. */
+interface InodeRules {
+  readonly checksums: boolean;
+  readonly wide: boolean;
+  readonly largeDirectories: boolean;
+}
+
+const RULES = new WeakMap<Superblock, InodeRules>();
+
+function rulesOf(superblock: Superblock): InodeRules {
+  const known = RULES.get(superblock);
+  if (known !== undefined) return known;
+  const rules: InodeRules = {
+    checksums: hasFeature(superblock, "metadata_csum"),
+    wide: hasFeature(superblock, "64bit"),
+    largeDirectories: hasFeature(superblock, "large_dir"),
+  };
+  RULES.set(superblock, rules);
+  return rules;
+}
+
+/** A decoded slot. Its checksum is computed when somebody asks: a scan decodes every directory, and few of them matter. */
+class SlotInode implements Inode {
+  readonly number: number;
+  readonly slot: Uint8Array;
+  readonly device: number;
+  readonly mode: number;
+  readonly flags: number;
+  readonly size: number;
+  readonly links: number;
+  readonly deletedTime: number;
+  readonly generation: number;
+  readonly xattrBlock: number;
+  readonly extraSize: number;
+  readonly #superblock: Superblock;
+  #checksumOk: boolean | undefined;
+  #checked = false;
+
+  constructor(volume: Ext4Volume, number: number, slot: Uint8Array) {
+    const view = viewOf(slot);
+    const extra = slot.length > CORE_LENGTH ? view.getUint16(128, true) : 0;
+    const rules = rulesOf(volume.superblock);
+    const high = rules.wide ? view.getUint16(118, true) * 2 ** 32 : 0;
+    this.#superblock = volume.superblock;
+    this.number = number;
+    this.slot = slot;
+    this.device = slotDevice(volume, number);
+    this.mode = view.getUint16(0, true);
+    this.flags = view.getUint32(32, true);
+    this.size = sizeOf(rules, view, this.mode);
+    this.links = view.getUint16(26, true);
+    this.deletedTime = view.getUint32(20, true);
+    this.generation = view.getUint32(100, true);
+    this.xattrBlock = view.getUint32(104, true) + high;
+    this.extraSize = extra % 4 === 0 && CORE_LENGTH + extra <= slot.length ? extra : 0;
+  }
+
+  get checksumOk(): boolean | undefined {
+    if (!this.#checked) {
+      this.#checksumOk = inodeChecksumOk(this.#superblock, this.number, this.slot);
+      this.#checked = true;
+    }
+    return this.#checksumOk;
+  }
+}
+
 /** Decodes a slot. `slot` must last: a copy. */
 export function decodeInode(volume: Ext4Volume, number: number, slot: Uint8Array): Inode {
-  const { superblock } = volume;
-  const view = viewOf(slot);
-  const mode = view.getUint16(0, true);
-  const extra = slot.length > CORE_LENGTH ? view.getUint16(128, true) : 0;
-  const high = hasFeature(superblock, "64bit") ? view.getUint16(118, true) * 2 ** 32 : 0;
-  return {
-    number,
-    slot,
-    device: slotDevice(volume, number),
-    mode,
-    flags: view.getUint32(32, true),
-    size: sizeOf(superblock, view, mode),
-    links: view.getUint16(26, true),
-    deletedTime: view.getUint32(20, true),
-    generation: view.getUint32(100, true),
-    xattrBlock: view.getUint32(104, true) + high,
-    extraSize: extra % 4 === 0 && CORE_LENGTH + extra <= slot.length ? extra : 0,
-    checksumOk: inodeChecksumOk(superblock, number, slot),
-  };
+  return new SlotInode(volume, number, slot);
+}
+
+/** The same inode where only the first 128 bytes of its slot could be read: no extra fields, no attributes, no checksum. */
+export function coreOnly(inode: Inode): Inode {
+  return { ...inode, extraSize: 0, checksumOk: undefined };
 }
 
 /** Modification time in nanoseconds since 1970: 34 bits of seconds, 30 of nanoseconds (kernel: ext4_decode_extra_time). */
@@ -244,7 +295,7 @@ export async function readInode(volume: Ext4Volume, number: number): Promise<Ino
   );
   const inode = decodeInode(volume, number, slot);
   // The core is whole; what is poisoned behind it are times and attributes, and the checksum cannot be computed.
-  if (rest) return { inode: { ...inode, extraSize: 0, checksumOk: undefined } };
+  if (rest) return { inode: coreOnly(inode) };
   if (inode.checksumOk === false && !isZero(slot))
     return { why: `Inode ${number} has a wrong checksum`, bad: inode };
   return { inode };

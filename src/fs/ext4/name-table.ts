@@ -105,10 +105,7 @@ export class NameTable {
       for (const [child, at] of above.below.get(parent) ?? []) {
         if (this.#memo.has(child)) continue;
         const list = prefixes.get(child) ?? [];
-        for (const prefix of this.#memo.get(parent) ?? []) {
-          if (list.length >= PREFIXES_MAX || prefix.length > PATH_LENGTH_MAX) break;
-          list.push(`${prefix}/${this.#text(at)}`);
-        }
+        this.#addPrefixes(list, this.#memo.get(parent) ?? [], at);
         prefixes.set(child, list);
         if (!reached.has(child)) queue.push(child);
         reached.add(child);
@@ -116,6 +113,13 @@ export class NameTable {
     }
     for (const inode of above.inodes) if (!this.#memo.has(inode)) this.#memo.set(inode, []);
     return this.#memo.get(directory) ?? [];
+  }
+
+  #addPrefixes(list: string[], parents: readonly string[], at: number): void {
+    for (const prefix of parents) {
+      if (list.length >= PREFIXES_MAX || prefix.length > PATH_LENGTH_MAX) return;
+      list.push(`${prefix}/${this.#text(at)}`);
+    }
   }
 
   /** Every directory from one up to those whose prefixes are known, and the names in each of them that lead down. */

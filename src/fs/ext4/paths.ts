@@ -50,6 +50,7 @@ class NamePass {
   readonly #rules: EntryRules;
   readonly #found: DirectoryEntry[] = [];
   readonly #seeds = new Map<number, number>();
+  readonly #distrusted = new Set<number>();
   /** A block belongs to one directory: more steps than this are the work of hostile directories that share blocks. */
   #stepsLeft: number;
 
@@ -148,6 +149,10 @@ class NamePass {
     const bytes = read.bytes.subarray(offset, offset + blockSize);
     const why = this.#readRegion(bytes);
     if (this.#found.length === 0 && why === undefined) return;
+    if (!this.#isTrusted(directory)) {
+      this.#found.length = 0;
+      return;
+    }
     if (this.#checksums && !directoryChecksumOk(bytes, this.#seed(directory))) {
       this.#found.length = 0;
       this.#volume.report({
@@ -167,7 +172,17 @@ class NamePass {
     this.#keepFound(directory, bytes);
   }
 
+  #isTrusted(directory: DirectoryRecord): boolean {
+    const { number, checksumOk } = directory.inode;
+    if (checksumOk !== false) return true;
+    const message = `Inode ${number}, a directory, has a wrong checksum, so its names are hidden`;
+    if (!this.#distrusted.has(number)) this.#volume.report({ inode: number, message });
+    this.#distrusted.add(number);
+    return false;
+  }
+
   #readInline(directory: DirectoryRecord): void {
+    if (!this.#isTrusted(directory)) return;
     for (const region of inlineEntryRegions(directory.inode)) {
       const why = this.#readRegion(region);
       if (why !== undefined) {

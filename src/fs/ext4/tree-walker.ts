@@ -28,6 +28,7 @@ import {
   nodeEntries,
   whyNodeWrong,
   WRITTEN_LENGTH_MAX,
+  type NodeBounds,
   type NodeWords,
 } from "./extent-tree.ts";
 import { hasFeature } from "./features.ts";
@@ -123,7 +124,13 @@ export class TreeWalker<Root extends TreeRoot> {
       this.#addBlockRoot(root, { words: map.words, at: map.at, count: ROOT_POINTERS });
     else {
       const node: NodeWords = { words: map.words, at: map.at, capacity: ROOT_POINTERS };
-      this.#readExtentNode(root, node, { depth: -1, start: 0, end: LOGICAL_END, block: undefined });
+      this.#readExtentNode(root, node, {
+        depth: -1,
+        start: 0,
+        end: LOGICAL_END,
+        block: undefined,
+        mayOwn: this.#mayOwn(root),
+      });
     }
   }
 
@@ -188,6 +195,7 @@ export class TreeWalker<Root extends TreeRoot> {
       end: item.end,
       block: item.block,
       bytes,
+      mayOwn: this.#mayOwn(root),
     });
   }
 
@@ -204,17 +212,9 @@ export class TreeWalker<Root extends TreeRoot> {
   #readExtentNode(
     root: Root,
     node: NodeWords,
-    place: {
-      depth: number;
-      start: number;
-      end: number;
-      block: number | undefined;
-      bytes?: Uint8Array;
-    },
+    place: NodeBounds & { readonly block: number | undefined; readonly bytes?: Uint8Array },
   ): void {
-    const why =
-      whyNodeWrong(node, { ...place, mayOwn: this.#mayOwn(root) }) ??
-      this.#whyChecksumWrong(root, node, place.bytes);
+    const why = whyNodeWrong(node, place) ?? this.#whyChecksumWrong(root, node, place.bytes);
     if (why !== undefined) {
       const name =
         place.block === undefined

@@ -36,7 +36,7 @@ async function contentOf(map: FileMap, bytes: Uint8Array, path: string): Promise
 
 describe.skipIf(!hasProgram("mke2fs"))("openExt4Map (needs mke2fs)", () => {
   for (const [name, options] of Object.entries(LAYOUTS)) {
-    describe(`${name}`, () => {
+    describe(`layout: ${name}`, () => {
       const bytes = sampleImage(scratch, options);
 
       test("extents() leads to the content of every file", async () => {
