@@ -6,8 +6,14 @@
  * memory, and the file system's own verification is run on the result.
  */
 import { alignOut, endOf } from "../base/index.ts";
-import { gradeRaw, readOrMissing, type Verdict, type VolumeSource } from "../donor/index.ts";
-import { openFileMap } from "../fs/index.ts";
+import {
+  cleanPieces,
+  gradeRaw,
+  readOrMissing,
+  type Verdict,
+  type VolumeSource,
+} from "../donor/index.ts";
+import { openFileMap, type FileMap } from "../fs/index.ts";
 import type { Damage } from "./damage.ts";
 import type { Leftover } from "./plan-files.ts";
 import { OverlayDevice, type Patch } from "./overlay.ts";
@@ -21,10 +27,12 @@ import {
   type Draft,
   type Planner,
 } from "./planner.ts";
-import { cleanPieces } from "../donor/index.ts";
 
 /** Bytes of donors that are held at most to verify checksums over them; steps above stay "consistent". */
 const MOST_PATCHED = 64 * 1024 * 1024;
+
+/** Places whose checksums are verified at most: each may cost a walk over all inodes; others stay "consistent". */
+const MOST_VERIFIED = 128;
 
 /** Structures that only e2fsck writes, and what to say. */
 const E2FSCK_ONLY: Readonly<Record<string, string>> = {
@@ -164,29 +172,48 @@ async function verifyPatched(
     total > MOST_PATCHED
       ? []
       : patches.map(({ draft, bytes }) => ({ offset: draft.offset, bytes }));
-  const joined =
-    laid.length === 0
-      ? undefined
-      : await openFileMap(new OverlayDevice(source.device, laid), {
-          offset: source.offset,
-          length: source.length,
-        }).catch(() => undefined);
+  const overlay = new OverlayDevice(source.device, laid);
+  const part = { offset: source.offset, length: source.length };
+  const map =
+    laid.length === 0 ? undefined : await openFileMap(overlay, part).catch(() => undefined);
+  const verdicts = new Map<string, boolean | undefined>();
   const drafts: Draft[] = [];
   for (const { draft } of patches) {
+    await planner.checkpoint();
     const range = alignOut(
       { offset: draft.offset - source.offset, length: draft.length },
       source.map.blockSize,
     );
-    const right =
-      draft.owner.kind === "file"
-        ? undefined
-        : await joined?.verifyMetadata?.({
-            offset: range.offset,
-            length: Math.min(endOf(range), source.map.size) - range.offset,
-          });
-    drafts.push(finish(planner, draft, right));
+    const key = `${range.offset}+${range.length}`;
+    if (
+      map !== undefined &&
+      draft.owner.kind !== "file" &&
+      !verdicts.has(key) &&
+      verdicts.size < MOST_VERIFIED
+    ) {
+      verdicts.set(
+        key,
+        await verifyBlocks(map, overlay, {
+          offset: range.offset,
+          length: Math.min(endOf(range), map.size) - range.offset,
+          shift: source.offset,
+        }),
+      );
+    }
+    drafts.push(finish(planner, draft, verdicts.get(key)));
   }
   return drafts;
+}
+
+/** Whether the checksums over whole blocks are right; `undefined` where a part of them is still missing, so none can be computed. */
+async function verifyBlocks(
+  map: FileMap,
+  overlay: OverlayDevice,
+  blocks: { offset: number; length: number; shift: number },
+): Promise<boolean | undefined> {
+  const { offset, length, shift } = blocks;
+  const { missing } = await overlay.read(new Uint8Array(length), offset + shift);
+  return missing.length > 0 ? undefined : await map.verifyMetadata?.({ offset, length });
 }
 
 function finish(planner: Planner, draft: Draft, right: boolean | undefined): Draft {

@@ -50,18 +50,18 @@ describe("applyPlan()", () => {
   test.each([
     [
       "a range was healed since",
-      async ({ target, offset }: { target: MemoryTarget; offset: number }) =>
+      ({ target, offset }: { target: MemoryTarget; offset: number }) =>
         target.device.heal([{ offset, data: new Uint8Array(512) }]),
     ],
     [
       "a range is lost now",
-      async ({ target, offset }: { target: MemoryTarget; offset: number }) =>
-        await target.device.clear({ offset, length: 512 }),
+      ({ target, offset }: { target: MemoryTarget; offset: number }) =>
+        target.device.clear({ offset, length: 512 }),
     ],
     [
       "a neighbour changed",
-      async ({ target, offset }: { target: MemoryTarget; offset: number }) =>
-        await target.device.write(new Uint8Array(512), offset + 512),
+      ({ target, offset }: { target: MemoryTarget; offset: number }) =>
+        target.device.write(new Uint8Array(512), offset + 512),
     ],
     [
       "a neighbour went bad",

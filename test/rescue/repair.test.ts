@@ -311,6 +311,11 @@ describe("repair() with an image of the same generation", () => {
     const result = await repair({ target: reopened, donors: [await imageOf(treeImage())] });
     checkSums(result);
     expect(result.missing).toBe(0);
+    const directory = result.steps.find(({ owner }) => owner.kind === "directory");
+    expect(directory).toMatchObject({
+      grade: "proven",
+      reason: expect.stringContaining("checksum"),
+    });
     expect(Buffer.compare(target.bytes, pristine)).toBe(0);
   });
 

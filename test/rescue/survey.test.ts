@@ -25,12 +25,14 @@ import {
 
 afterAll(removeTemporary);
 
-/** Changes an image with debugfs. */
+/** Changes an image with debugfs; BLOCK in a command is a file of one block. */
 function debugfs(image: Uint8Array, ...commands: readonly string[]): Uint8Array {
   const folder = mkdtempSync(join(tmpdir(), "theriac-debugfs-"));
   try {
     writeFileSync(join(folder, "image"), image);
-    writeFileSync(join(folder, "commands"), `${commands.join("\n")}\n`);
+    writeFileSync(join(folder, "block"), Buffer.alloc(4096, 5));
+    const lines = commands.map((command) => command.replace("BLOCK", join(folder, "block")));
+    writeFileSync(join(folder, "commands"), `${lines.join("\n")}\n`);
     const env = { ...process.env, PATH: `${process.env["PATH"]}:/usr/sbin:/sbin` };
     execFileSync("debugfs", ["-w", "-f", join(folder, "commands"), join(folder, "image")], {
       env,
@@ -132,7 +134,7 @@ describe("a journal that holds changes", () => {
   test("is told by the survey, and refuses a repair of files with 4 and the way out", async (context) => {
     if (!hasProgram("debugfs")) context.skip("needs debugfs");
     // "jw" writes a transaction that nobody checkpoints: the next mount has to replay it.
-    const dirty = debugfs(treeImage(), "jo", "jw -b 1900 /etc/hostname", "jc");
+    const dirty = debugfs(treeImage(), "jo", "jw -b 1900 BLOCK", "jc");
     const target = await memoryTarget(dirty);
     if (!target.map.journal.pending) context.skip("this debugfs writes no journal");
     target.device.inject({
