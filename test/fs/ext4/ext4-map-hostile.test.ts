@@ -170,7 +170,7 @@ describe.skipIf(!hasProgram("mke2fs"))("hostile metadata (needs mke2fs)", () => 
 
   test("mutated images never throw anything but a StorageError, and leave no byte without an owner", async () => {
     await fresh();
-    console.log(`hostile-map seed ${seed}`);
+    console.log(`SEED= ${seed}`);
     const random = createPrng(seed);
     const busy = (await wholeOf(map)).filter(
       ({ owners }) => owners[0]!.kind === "metadata" || owners[0]!.kind === "directory",

@@ -12,6 +12,8 @@ test("docs/owners.md has a heading for each `what` of OWNER_WHATS, in its order"
 });
 
 test("docs/owners.md says something under each heading", () => {
-  const silent = [...text.matchAll(/^### `([a-z-]+)`\n(.*)$/gm)].filter((match) => (match[2] ?? "").length < 40);
+  const silent = [...text.matchAll(/^### `([a-z-]+)`\n(.*)$/gm)].filter(
+    (match) => (match[2] ?? "").length < 40,
+  );
   expect(silent.map((match) => match[1])).toEqual([]);
 });
