@@ -21,6 +21,9 @@ const OTHERS: readonly {
   readonly offset: number;
   readonly magic: readonly number[];
 }[] = [
+  // The journal's superblock stands in the block after ext4's: jbd2 magic number, JBD2_SUPERBLOCK_V2.
+  { name: "an external ext4 journal", offset: 2048, magic: [0xc0, 0x3b, 0x39, 0x98, 0, 0, 0, 4] },
+  { name: "an external ext4 journal", offset: 4096, magic: [0xc0, 0x3b, 0x39, 0x98, 0, 0, 0, 4] },
   { name: "XFS", offset: 0, magic: [0x58, 0x46, 0x53, 0x42] },
   { name: "btrfs", offset: 0x10040, magic: [0x5f, 0x42, 0x48, 0x52, 0x66, 0x53, 0x5f, 0x4d] },
   { name: "F2FS", offset: 1024, magic: [0x10, 0x20, 0xf5, 0xf2] },
