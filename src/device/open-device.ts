@@ -149,8 +149,8 @@ function takeList(device: MediaDevice, list: Iterable<StateRange>, access: "read
 }
 
 /**
- * Makes an image of zeros that fails as the settings say, with its sidecar, and opens it for writing. Every byte is clean: nothing was there
- * to lose.
+ * Makes an image of zeros that fails as the settings say, with its sidecar, and opens it for writing. Every byte is unread: nobody has
+ * read it, and latent poison may be put under it at once.
  *
  * @throws {StorageError} EEXIST if the image or its sidecar is there already; ENOSPC
  * @throws {RangeError} if a unit is not a power of two, or they do not fit each other
@@ -163,10 +163,9 @@ export function createImage(path: string, options: CreateImageOptions): Simulate
   try {
     file.truncate(size);
     file.sync();
-    const device = simulate(file, settings, options);
-    device.recordRead({ offset: 0, length: size });
-    device.flush();
-    return device;
+    // The image's name first: a sidecar without its image would only be in the way.
+    files.syncDirectoryOf(path);
+    return simulate(file, settings, options);
   } catch (error) {
     file.close();
     files.remove(path);

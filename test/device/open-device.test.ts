@@ -19,6 +19,7 @@ import {
   scrub,
   SimulatedDevice,
 } from "../../src/device/index.ts";
+import { formatMapfile } from "../../src/poison/index.ts";
 
 let folder = "";
 let path = "";
@@ -160,6 +161,16 @@ describe("createImage() and adoptImage()", () => {
       "poison",
       "slow",
     ]);
+    device.close();
+  });
+
+  test("createImage() calls every byte unread, and an image nobody read is `?` in a map", () => {
+    const device = createImage(path, { size: SIZE });
+    device.inject({ offset: 4096, length: 64 }, { latent: true });
+    expect(device.poison.totals()).toMatchObject({ clean: 0, unread: SIZE, poisoned: 0 });
+    const map = [...formatMapfile(device.poison)].join("");
+    expect(map).toMatch(/^0x0+ +0x0*10000 +\?$/m);
+    expect(map).not.toMatch(/^0x.*\+$/m);
     device.close();
   });
 
