@@ -60,7 +60,7 @@ test("openFileMap() maps a volume with an external journal as of its last checkp
     copyFileSync(volume, oracle);
     const compared = await compareMap(map, expectMap(oracle), { source, oracle, dirty: false });
     expect(compared.differences).toEqual([]);
-    await expect(openFileMap(new FileSource(journal))).rejects.toThrow(/external journal/);
+    await expect(openFileMap(new FileSource(journal))).rejects.toThrow(/external ext4 journal/);
     source.close();
   } finally {
     rmSync(folder, { recursive: true, force: true });
