@@ -70,7 +70,7 @@ describe("applyPlan()", () => {
     ],
   ])("refuses the whole plan where %s", async (_, change) => {
     const made = await planned();
-    await change(made);
+    await Promise.resolve(change(made));
     const before = Uint8Array.from(made.target.bytes);
     await expect(
       applyPlan(made.plan, { target: made.target, donors: [openDirectoryDonor(made.root)] }),
