@@ -4,7 +4,7 @@
  * The rules are those of jbd2's recovery (do_one_pass), which e2fsck shares. The log ends, well, at the first block that is not the next
  * one: no magic number, another sequence, or a commit whose checksum is wrong but whose time is older than the last one's (left over from
  * an earlier round). It ends *broken* where more was committed but cannot be read: a block of the log that is poisoned, a wrong checksum of a transaction that
- * is not stale. Then what was complete before still counts, and the caller must say that more is missing.
+ * is not stale, a later commit behind the end (which jbd2 does not look for). Then what was complete before still counts, and the caller must say that more is missing.
  *
  * Hostile logs: a log is a ring, and nothing stops a descriptor from leading round it for ever; no more blocks are walked than the ring has.
  */
@@ -79,6 +79,8 @@ class Scan {
   /** A descriptor or revoke block of the current transaction has a wrong checksum: its commit's time tells whether it is stale. */
   #suspect = false;
   #lastCommit = 0n;
+  /** The log ended at a transaction of an earlier round: what stands behind it is older still. */
+  #stale = false;
   /** Version 1: sum of the current transaction's blocks. */
   #sum = 0xffffffff;
   /** With asynchronous commits: a commit was wrong, and only whether another one follows tells why. */
@@ -107,6 +109,28 @@ class Scan {
       if (place === undefined) return;
       step = this.#take(place, await this.#read(place));
       if (step === "go on" && this.#journal.checksum === 1) step = await this.#sumBlocks();
+      if (step === "end") await this.#lookBehind(place);
+    }
+  }
+
+  /**
+   * Whether the log ended too early: a commit of a transaction that was not read stands behind its end. A commit is written only after all
+   * that it commits, so what leads to it was there once. jbd2 does not look; but it need not know whether a repair may trust the map.
+   */
+  async #lookBehind(end: number): Promise<void> {
+    const { first, last, checksum, asyncCommit } = this.#journal;
+    if (this.#broken !== undefined || this.#stale || asyncCommit) return;
+    const ring = last - first;
+    for (let step = 0; step <= ring - this.#walked; step += 1) {
+      const read = await this.#read(first + ((end - first + step) % ring));
+      if (isBad(read, 0, HEADER)) continue;
+      const view = new DataView(read.bytes.buffer, read.bytes.byteOffset, read.bytes.byteLength);
+      if (view.getUint32(0) !== JOURNAL_MAGIC || view.getUint32(4) !== BLOCK_TYPE.commit) continue;
+      const sequence = view.getUint32(8);
+      const ahead = (sequence - this.#sequence) >>> 0;
+      if (ahead > ring || (checksum >= 2 && !this.#commitOk(view, read.bytes))) continue;
+      this.#broken = `transaction ${sequence} was committed, and what leads to it in the log is damaged`;
+      return;
     }
   }
 
@@ -207,7 +231,10 @@ class Scan {
     }
     if (this.#suspect || !this.#commitOk(view, bytes)) {
       // Older than the last one: left over from an earlier round of the ring.
-      if (time < this.#lastCommit) return "end";
+      if (time < this.#lastCommit) {
+        this.#stale = true;
+        return "end";
+      }
       if (!this.#journal.asyncCommit || this.#suspect)
         return this.#break(`transaction ${this.#sequence} has a wrong checksum`);
       this.#failed = true;

@@ -231,6 +231,19 @@ describe("scanLog and replayLog", () => {
     }
   });
 
+  test("R1: scanLog() says that a log is broken which ends before a later commit", async () => {
+    for (const checksum of [0, 1, 2, 3] as const) {
+      const writer = new LogWriter(journalOf(checksum));
+      const first = writer.place;
+      writer.write([[7, createPrng(1).bytes(BLOCK)]]);
+      writer.commit(1);
+      (writer.blocks[first] as Uint8Array).fill(0, 0, 12);
+      const scanned = await writer.scan();
+      expect(scanned.broken).toMatch(/was committed/);
+      expect(scanned.tags).toEqual([]);
+    }
+  });
+
   test("scanLog() tells a stale wrong transaction from a corrupt one by its time, as jbd2 does", async () => {
     for (const time of [5, 500]) {
       const writer = new LogWriter(journalOf(3));
