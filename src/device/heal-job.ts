@@ -7,11 +7,25 @@ import type { PoisonView, StateRange } from "../poison/index.ts";
 import type { HealWrite } from "./device.ts";
 import { fillMarker } from "./marker.ts";
 
-/** A run of clear units, and the writes that touch bad bytes in it. */
+/** A run of clear units with bad bytes that stand in the way of these writes. */
 export interface HealJob {
   readonly run: ByteRange;
   /** Indexes into the writes, ascending by offset. */
   readonly writes: readonly number[];
+}
+
+/** What of a device decides how writes are cut. */
+export interface HealGeometry {
+  readonly clearUnit: number;
+  readonly size: number;
+  /** Whether the medium takes whole clear units only: a disk, which fails to read the rest of a bad one. */
+  readonly wholeUnits: boolean;
+}
+
+/** Where bad bytes stand in the way of a write: under it, and on a disk anywhere in the physical blocks that it touches. */
+export function reachOf(range: ByteRange, geometry: HealGeometry): ByteRange {
+  if (!geometry.wholeUnits || range.length === 0) return range;
+  return within(alignOut(range, geometry.clearUnit), geometry.size);
 }
 
 /** The writes of one call, sorted. */
@@ -49,14 +63,12 @@ export class HealWrites {
   }
 
   /** Cuts jobs; the list may change between two of them. */
-  *jobs(
-    poison: PoisonView,
-    geometry: { readonly clearUnit: number; readonly size: number },
-  ): Generator<HealJob> {
+  *jobs(poison: PoisonView, geometry: HealGeometry): Generator<HealJob> {
     let last: HealJob | undefined;
     for (const [position, write] of this.sorted.entries()) {
-      const end = write.offset + write.data.length;
-      for (let at = write.offset; at < end;) {
+      const reach = reachOf({ offset: write.offset, length: write.data.length }, geometry);
+      const end = endOf(reach);
+      for (let at = reach.offset; at < end;) {
         // Looked up anew each time, because the list changes while the jobs before are run.
         const bad = firstBad(poison, { offset: at, length: end - at });
         if (bad === undefined) break;

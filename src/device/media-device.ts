@@ -37,10 +37,11 @@ import {
 import type { DirectAccess } from "./direct-access.ts";
 import { DirectFace } from "./direct-face.ts";
 import { guardedMedia } from "./guarded-media.ts";
+import { reachOf } from "./heal-job.ts";
 import { InFlight } from "./in-flight.ts";
 import { Ledger, type LedgerOptions, type StateChanges } from "./ledger.ts";
 import type { Faults, Media } from "./media.ts";
-import { healAll, type HealContext } from "./recovery-write.ts";
+import { geometryOf, healAll, type HealContext } from "./recovery-write.ts";
 import { anyBad, goodParts, inState } from "./states.ts";
 import { Unsettled } from "./unsettled.ts";
 
@@ -206,17 +207,20 @@ export class MediaDevice implements ManagedDevice {
   write(from: Uint8Array, offset: number, mode: AccessMode = "access"): void {
     const range = { offset, length: from.length };
     this.change(range, () => {
-      if (!anyBad(this.poison, range)) this.#plainWrite(from, offset);
+      if (!anyBad(this.poison, range)) this.#plainWrite(from, offset, mode);
       else this.#healOne(from, offset, mode);
     });
   }
 
-  #plainWrite(from: Uint8Array, offset: number): void {
+  /** What the medium refuses joins the list. That may be latent, or beside the write in a disk's block: only "recovery" heals it. */
+  #plainWrite(from: Uint8Array, offset: number, mode: AccessMode): void {
     try {
       this.media.write(from, offset);
     } catch (error) {
-      if (error instanceof MediaError) this.#listBad(error.ranges);
-      throw error;
+      if (!(error instanceof MediaError)) throw error;
+      this.#listBad(error.ranges);
+      if (mode !== "recovery") throw error;
+      this.#healOne(from, offset, mode);
     }
   }
 
@@ -240,7 +244,7 @@ export class MediaDevice implements ManagedDevice {
 
   /** "access" heals whole clear units only, and decides that before any byte moves. */
   #checkWholeUnits(range: ByteRange): void {
-    for (const bad of this.poison.bad(range)) {
+    for (const bad of this.poison.bad(reachOf(range, geometryOf(this.media)))) {
       const units = alignOut(bad, this.capabilities.clearUnit);
       const end = Math.min(endOf(units), this.size);
       if (units.offset >= range.offset && end <= endOf(range)) continue;

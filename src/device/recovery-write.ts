@@ -21,12 +21,22 @@
  * neighbours are what they were (R2, R3), a range leaves the list only behind durable data (R4), and what could not be
  * cleared stays listed (R5). Bad neighbours in a run become lost where all access goes through us; elsewhere the write
  * fails before anything changes, because another program would read what the clear leaves there.
+ *
+ * A disk ("overwrite") takes whole physical blocks: a write of a part reads the rest first, and fails where that is bad. So on a
+ * disk a run is also where bad bytes lie beside a write in its block, and the block is composed and written whole.
  */
 import { endOf, MediaError, RangeSet, type ByteRange } from "../base/index.ts";
 import type { Intent, StateRange } from "../poison/index.ts";
 import { confirmFaults, type CarefulContext } from "./careful-read.ts";
 import type { HealWrite } from "./device.ts";
-import { compose, HealWrites, uncovered, type HealJob, type Piece } from "./heal-job.ts";
+import {
+  compose,
+  HealWrites,
+  uncovered,
+  type HealGeometry,
+  type HealJob,
+  type Piece,
+} from "./heal-job.ts";
 import type { StateChanges } from "./ledger.ts";
 import { goodParts, inState, isBad } from "./states.ts";
 import { restore, type Unsettled } from "./unsettled.ts";
@@ -83,8 +93,13 @@ export function healAll(context: HealContext, writes: readonly HealWrite[]): (Er
   return failures;
 }
 
+/** What of a medium decides how writes are cut. */
+export function geometryOf({ size, capabilities }: HealContext["media"]): HealGeometry {
+  const { clear, clearUnit } = capabilities;
+  return { clearUnit, size, wholeUnits: clear === "overwrite" };
+}
+
 function healRuns(context: HealContext, progress: Progress): void {
-  const { clearUnit } = context.media.capabilities;
   let batch: Prepared[] = [];
   let bytes = 0;
   const run = (): void => {
@@ -93,10 +108,7 @@ function healRuns(context: HealContext, progress: Progress): void {
     batch = [];
     bytes = 0;
   };
-  for (const job of progress.sorted.jobs(context.ledger.view, {
-    clearUnit,
-    size: context.media.size,
-  })) {
+  for (const job of progress.sorted.jobs(context.ledger.view, geometryOf(context.media))) {
     const prepared = prepare(context, progress.sorted, job);
     batch.push(prepared);
     bytes += 1024 + prepared.keep.reduce((sum, piece) => sum + 2 * piece.data.length, 0);

@@ -70,6 +70,20 @@ export const WRITES: readonly Check[] = [
     },
   ],
   [
+    "R2: write() in recovery beside bad bytes of its clear unit keeps every clean byte",
+    async (it) => {
+      const { poisonUnit } = it.device.capabilities;
+      if (!it.heals || it.unit < poisonUnit * 4) return;
+      for (const latent of [true, false]) {
+        await it.fill();
+        const bad = it.poison({ latent, offset: it.unit + poisonUnit });
+        await it.write({ offset: it.unit + poisonUnit * 2 + 1, length: poisonUnit }, "recovery");
+        await it.expect([bad]);
+        await it.write({ offset: it.unit, length: it.unit });
+      }
+    },
+  ],
+  [
     "write() in failFast heals nothing",
     async (it) => {
       await it.fill();

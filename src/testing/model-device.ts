@@ -89,15 +89,23 @@ export class ModelDevice {
 
   /** @returns whether the write works */
   write(range: ByteRange, data: Uint8Array, mode: AccessMode): boolean {
-    const bad = bytesOf(range).filter((at) => this.#isBad(at));
-    if (bad.length === 0) return this.#plainWrite(range, data);
+    if (!this.#holdsBad(range)) {
+      if (this.#plainWrite(range, data)) return true;
+      return mode === "recovery" && this.heal([{ offset: range.offset, data }])[0] === true;
+    }
     if (mode === "failFast") return false;
-    const isWhole = bad.every((at) => {
+    const isInTheWay = bytesOf(this.#reach(range)).filter((at) => this.#isBad(at));
+    const isWhole = isInTheWay.every((at) => {
       const unit = this.#out({ offset: at, length: 1 }, this.#options.clearUnit);
       return unit.offset >= range.offset && endOf(unit) <= endOf(range);
     });
     if (mode === "access" && !isWhole) return false;
     return this.heal([{ offset: range.offset, data }])[0] === true;
+  }
+
+  /** A disk takes whole blocks, so what is bad beside a write in its block stands in its way. */
+  #reach(range: ByteRange): ByteRange {
+    return this.#options.clear === "overwrite" ? this.#out(range, this.#options.clearUnit) : range;
   }
 
   #plainWrite(range: ByteRange, data: Uint8Array): boolean {
@@ -128,23 +136,27 @@ export class ModelDevice {
         data.forEach((byte, at) => given.set(offset + at, byte));
       const healed = new Set<number>();
       const refused = this.#runs(pending).filter((run) => !this.#healRun(run, given, healed));
+      const again: HealWrite[] = [];
       for (const write of pending) {
         if (refused.some((run) => reaches(write, run))) failed.add(write);
-        else this.#writeRest(write, healed);
+        else if (!this.#writeRest(write, healed)) again.push(write);
       }
-      pending = pending.filter((write) => !failed.has(write) && this.#holdsBad(write));
+      pending = again;
     }
-    return writes.map((write) => !failed.has(write));
+    return writes.map((write) => !failed.has(write) && !pending.includes(write));
   }
 
-  #holdsBad(write: HealWrite): boolean {
-    return bytesOf({ offset: write.offset, length: write.data.length }).some((at) =>
-      this.#isBad(at),
-    );
+  #holdsBad(range: ByteRange): boolean {
+    return bytesOf(range).some((at) => this.#isBad(at));
   }
 
-  /** The parts of a write that no run healed are stored; what turns out to be latent is listed for the second pass. */
-  #writeRest(write: HealWrite, healed: ReadonlySet<number>): void {
+  /**
+   * The parts of a write that no run healed are stored; what turns out to be latent is listed for the second pass.
+   *
+   * @returns whether all of the write is there now
+   */
+  #writeRest(write: HealWrite, healed: ReadonlySet<number>): boolean {
+    let isWhole = true;
     const places = bytesOf({ offset: write.offset, length: write.data.length });
     for (let from = 0; from < places.length; from += 1) {
       if (healed.has(write.offset + from)) continue;
@@ -152,19 +164,22 @@ export class ModelDevice {
       while (to < places.length && !healed.has(write.offset + to)) to += 1;
       const piece = { offset: write.offset + from, length: to - from };
       if (this.#plainWrite(piece, write.data.subarray(from, to))) this.#touch(piece);
+      else isWhole = false;
       from = to;
     }
+    return isWhole && !this.#holdsBad({ offset: write.offset, length: write.data.length });
   }
 
-  /** Runs of clear units around the bad stretches of writes; those that share a unit are one. */
+  /** Runs of clear units around the bad stretches in the way of writes; those that share a unit are one. */
   #runs(writes: readonly HealWrite[]): ByteRange[] {
     const runs: ByteRange[] = [];
     const sorted = [...writes].sort((one, other) => one.offset - other.offset);
     for (const { offset, data } of sorted) {
-      for (let at = offset; at < offset + data.length; at += 1) {
+      const reach = this.#reach({ offset, length: data.length });
+      for (let at = reach.offset; at < endOf(reach); at += 1) {
         if (!this.#isBad(at)) continue;
         let end = at + 1;
-        while (end < offset + data.length && this.#isBad(end)) end += 1;
+        while (end < endOf(reach) && this.#isBad(end)) end += 1;
         const run = this.#out({ offset: at, length: end - at }, this.#options.clearUnit);
         const last = runs.at(-1);
         const from = last !== undefined && run.offset < endOf(last) ? runs.pop() : undefined;
