@@ -2,7 +2,7 @@
  * PlanFiles: steps for the content of files. The device ranges of the damage become byte ranges of the file through the extents
  * of its inode, whole holes are graded against each donor in turn, and what one donor misses the next one may have.
  */
-import { intersect, RangeSet, type ByteRange } from "../base/index.ts";
+import { endOf, intersect, RangeSet, type ByteRange } from "../base/index.ts";
 import {
   gradeHole,
   VolumeFile,
@@ -66,6 +66,7 @@ export async function planFile(planner: Planner, file: DamagedFile): Promise<rea
   const parts: FilePart[] = [];
   for (const damage of file.damages)
     parts.push(...(await locate(planner, { source, damage, owner: file.owner })));
+  parts.sort((one, other) => one.fileOffset - other.fileOffset);
   const target = new VolumeFile(source, info, file.owner.paths?.[0] ?? `inode ${info.inode}`);
   const work: FileWork = {
     target,
@@ -184,12 +185,27 @@ async function takeRange(
   take: { ask: HoleQuestion; verdict: Verdict; open: ByteRange },
   work: FileWork,
 ): Promise<void> {
-  for (const part of work.parts) {
+  for (let at = firstPart(work.parts, take.open.offset); at < work.parts.length; at += 1) {
+    const part = work.parts[at];
+    if (part === undefined || part.fileOffset >= endOf(take.open)) break;
     const shared = intersect(take.open, { offset: part.fileOffset, length: part.length });
     if (shared === undefined) continue;
     for (const piece of stepPieces(shared))
       await takePiece(planner, { ...take, part, piece }, work);
   }
+}
+
+/** The first part that ends behind a byte of the file, by bisection: a file may have very many. */
+function firstPart(parts: readonly FilePart[], fileOffset: number): number {
+  let low = 0;
+  let high = parts.length;
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    const part = parts[middle];
+    if (part !== undefined && part.fileOffset + part.length <= fileOffset) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 async function takePiece(
