@@ -17,11 +17,6 @@ export interface Damage extends ByteRange {
   readonly volume?: number;
 }
 
-/** A range that is bad although no list of the device names it: a kernel log does. */
-export interface ReportedBad extends ByteRange {
-  readonly state: "poisoned";
-}
-
 /** Whether data of the target is missing here. */
 export function isMissing(damage: { readonly owners: readonly Owner[] }): boolean {
   return !damage.owners.every(({ kind }) => kind === "slack" || kind === "free");

@@ -2,12 +2,7 @@
  * SalvageSource: what is salvaged: a whole target, or one file of it. Both answer the same three questions: what is known bad,
  * what are the bytes, and what is their name.
  */
-import {
-  RangeSet,
-  StorageError,
-  type ByteRange,
-  type MaybePromise,
-} from "../base/index.ts";
+import { RangeSet, StorageError, type ByteRange, type MaybePromise } from "../base/index.ts";
 import { VolumeFile } from "../donor/index.ts";
 import type { ReadResult } from "../device/index.ts";
 import { readAndRecord } from "./scan.ts";
