@@ -72,12 +72,14 @@ function fieldOffset(random: Prng, fixture: Fixture, aim: Aim): number {
       : aim.what === "group-descriptors"
         ? 64
         : fixture.blockSize;
-  return start + unit * random.below(fixture.blockSize / unit) + random.pick(fields);
+  const within = unit * random.below(fixture.blockSize / unit) + random.pick(fields);
+  // A small inode has not all of the fields.
+  return start + (within % fixture.blockSize);
 }
 
 function setNumber(random: Prng, fixture: Fixture, at: number): void {
   const width = random.pick([1, 2, 4, 4]);
-  const end = Math.min(at + width, fixture.bytes.length);
+  const end = Math.min(at + width, at - (at % fixture.blockSize) + fixture.blockSize);
   const now = fixture.view.getUint32(Math.min(at, fixture.bytes.length - 4), true);
   const value = random.pick([
     random.pick(NUMBERS),

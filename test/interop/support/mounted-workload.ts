@@ -147,6 +147,20 @@ class Work {
     }
   }
 
+  /** A change that a fast commit can hold, made durable at once. */
+  commitFast(): void {
+    const path = this.#newPath();
+    writeFileSync(path, this.#random.bytes(1 + this.#random.below(30_000)));
+    this.#sync(path);
+    if (this.#random.chance(0.3)) renameSync(path, this.#newPath());
+    const other = this.#files[this.#random.below(Math.max(1, this.#files.length))];
+    if (other === undefined) return;
+    if (this.#random.chance(0.5))
+      appendFileSync(other, this.#random.bytes(1 + this.#random.below(30_000)));
+    else truncateSync(other, this.#random.below(30_000));
+    this.#sync(other);
+  }
+
   /** Many names in one directory: an index grows, splits, and loses half of them again. */
   crowd(): void {
     const directory = this.#newPath();
@@ -168,6 +182,8 @@ export interface WorkloadOptions {
   readonly mount: string;
   readonly blockSize: number;
   readonly encrypt: boolean;
+  /** Whether it may end in fast commits. */
+  readonly fastCommit: boolean;
 }
 
 /** A step that the file system refuses (no space, an encrypted name too long) is left out. */
@@ -214,6 +230,12 @@ export function runMountedWorkload(random: Prng, options: WorkloadOptions): void
     for (let at = random.below(120); at > 0; at -= 1) attempt(() => work.step());
     if (random.chance(0.5)) run("sync", ["-f", mount]);
     for (let at = random.below(20); at > 0; at -= 1) attempt(() => work.step());
+    if (options.fastCommit && random.chance(0.7)) {
+      run("sync", ["-f", mount]);
+      for (let at = 1 + random.below(8); at > 0; at -= 1) attempt(() => work.commitFast());
+      run("xfs_io", ["-x", "-c", "shutdown", mount]);
+      return;
+    }
     // "-f" flushes the log first; without it what was not committed is gone, as after a crash.
     run("xfs_io", ["-x", "-c", random.pick(["shutdown", "shutdown -f"]), mount]);
   } finally {

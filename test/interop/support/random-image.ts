@@ -91,7 +91,13 @@ export function makeRandomImage(options: RandomImageOptions): RandomImage {
     run("e2fsck", ["-fy", image], { accept: [0, 1], environment: ENVIRONMENT });
     const mount = join(options.folder, "mount");
     mkdirSync(mount);
-    runMountedWorkload(random, { image, mount, blockSize, encrypt: features.has("encrypt") });
+    runMountedWorkload(random, {
+      image,
+      mount,
+      blockSize,
+      encrypt: features.has("encrypt"),
+      fastCommit: features.has("fast_commit"),
+    });
     dirty = true;
     story.push("mounted workload");
   } else if (shapeable && features.has("has_journal") && random.chance(0.5)) {
