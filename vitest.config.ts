@@ -2,11 +2,19 @@
 import { defineConfig, type ViteUserConfig } from "vitest/config";
 
 function project(name: string, folders: readonly string[], testTimeout: number) {
-  return { test: { name, testTimeout, hookTimeout: testTimeout, include: folders.map((folder) => `${folder}/**/*.test.ts`) } };
+  return {
+    test: {
+      name,
+      testTimeout,
+      hookTimeout: testTimeout,
+      include: folders.map((folder) => `${folder}/**/*.test.ts`),
+    },
+  };
 }
 
 const config: ViteUserConfig = defineConfig({
   test: {
+    globalSetup: ["test/support/build.ts"],
     projects: [
       {
         test: {

@@ -1,6 +1,6 @@
 /** Documents: the examples of the front page are run as they stand, on an image made for them. */
-import { execFileSync, spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
@@ -23,11 +23,16 @@ function commandsOf(block: number): string[][] {
 describe("README", () => {
   let folder = "";
   beforeAll(() => {
-    if (!existsSync(main)) execFileSync("npm", ["run", "--silent", "build"], { cwd: root });
     folder = mkdtempSync(join(tmpdir(), "theriac-docs-"));
     cpSync(join(root, "docs"), join(folder, "backup/docs"), { recursive: true });
-    writeFileSync(join(folder, "whole.img"), gunzipSync(readFileSync(join(root, "assets/demo.ext4.gz"))));
-    writeFileSync(join(folder, "dmesg.txt"), "[ 12.5] I/O error, dev sda, sector 1200 op 0x0:(READ) flags 0x0\n");
+    writeFileSync(
+      join(folder, "whole.img"),
+      gunzipSync(readFileSync(join(root, "assets/demo.ext4.gz"))),
+    );
+    writeFileSync(
+      join(folder, "dmesg.txt"),
+      "[ 12.5] I/O error, dev sda, sector 1200 op 0x0:(READ) flags 0x0\n",
+    );
     const map = "0x0 ? 1\n0x0 0x96000 +\n0x96000 0x200 -\n0x96200 0x369E00 +\n";
     writeFileSync(join(folder, "disk.map"), map);
   });
@@ -42,7 +47,10 @@ describe("README", () => {
     expect(commands.length).toBeGreaterThan(4);
     for (const args of commands) {
       const { status, stderr } = run(args);
-      expect({ args, status, stderr: String(stderr).slice(0, 400) }).toMatchObject({ args, stderr: "" });
+      expect({ args, status, stderr: String(stderr).slice(0, 400) }).toMatchObject({
+        args,
+        stderr: "",
+      });
       expect([0, 1]).toContain(status);
     }
   });

@@ -3,6 +3,7 @@
  * and prints exactly one thing: its text, its document, or its failure.
  */
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { Command, CommanderError, Option } from "commander";
 import { COMMANDS, type CommandEntry } from "./command-list.ts";
 import type { CommandContext, CommandInput, CommandModule, JsonDocument } from "./command.ts";
@@ -10,6 +11,7 @@ import { describeFailure, EXIT_BUG } from "./failure.ts";
 import { listenForSignals, type Interruption } from "./interruption.ts";
 import { jsonPieces } from "./json.ts";
 import { ignoreStreamErrors, writePieces } from "./output.ts";
+import { packageRoot } from "./package-root.ts";
 import { createProgress, PROGRESS_MODES, type Progress, type ProgressMode } from "./progress.ts";
 import { createStyle, printable, wantsColor } from "./style.ts";
 
@@ -175,8 +177,8 @@ function createContext(call: Call, interruption: Interruption, progress: Progres
   };
 }
 
-/** The version in package.json, two folders above this file in src and in dist alike. */
+/** The version in package.json. */
 function version(): string {
-  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  const text = readFileSync(join(packageRoot(), "package.json"), "utf8");
   return (JSON.parse(text) as { version: string }).version;
 }

@@ -2,15 +2,14 @@
 import { execFileSync } from "node:child_process";
 import { copyFileSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test, type TestContext } from "vitest";
+import { afterAll, describe, expect, test, type TestContext } from "vitest";
 import { createPrng, type Prng } from "../../src/base/index.ts";
 import { randomSeed } from "../base/seed.ts";
-import { buildIfStale, theriac } from "../cli/support/theriac.ts";
+import { theriac } from "../cli/support/theriac.ts";
 import { removeTemporary, temporary } from "../rescue/support/tree.ts";
 import { requirePrograms } from "./support/programs.ts";
 
 const seed = randomSeed();
-beforeAll(buildIfStale, 120_000);
 afterAll(removeTemporary);
 
 interface Case {

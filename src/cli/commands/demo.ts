@@ -11,6 +11,7 @@ import type { CommandContext, CommandModule, ExitCode } from "../command.ts";
 import { makeImage, runProgram } from "../demo/demo-image.ts";
 import { choosePlaces, type DemoPlace } from "../demo/demo-places.ts";
 import { findTree } from "../demo/demo-tree.ts";
+import { packageRoot } from "../package-root.ts";
 
 /** Options of the command. */
 interface DemoOptions {
@@ -97,7 +98,7 @@ async function* theriac(
 }
 
 function runSelf(story: Story, args: readonly string[]): Promise<{ status: number; text: string }> {
-  const main = join(import.meta.dirname, "../main.js");
+  const main = join(packageRoot(), "dist/cli/main.js");
   const color = story.context.style.bold("x") === "x" ? {} : { FORCE_COLOR: "1" };
   const env = { ...process.env, COLUMNS: "80", ...color };
   return new Promise((resolve) => {

@@ -1,6 +1,7 @@
 /** demo-tree: a real tree on this machine, of a size that a demonstration can afford. */
 import { lstatSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import { packageRoot } from "../package-root.ts";
 
 /** Trees that many machines have, best first; the last one is there wherever this package was installed. */
 const CANDIDATES = [
@@ -9,8 +10,8 @@ const CANDIDATES = [
   "/usr/share/doc",
   "/usr/lib/python3",
   "/usr/share/zoneinfo",
-  join(import.meta.dirname, "../../../node_modules/@types/node"),
-  join(import.meta.dirname, "../../.."),
+  join(packageRoot(), "node_modules/@types/node"),
+  join(packageRoot(), "dist"),
 ];
 
 /** What a tree must be for the demonstration: enough files to spread damage over, small enough to be quick. */

@@ -1,6 +1,6 @@
-/** Runs the built program as a user does; builds it first where a source is newer than what was built. */
-import { execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+/** Runs the built program as a user does; test/support/build.ts has built it. */
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach } from "vitest";
@@ -26,21 +26,6 @@ export interface RunOptions {
   readonly onStderr?: (text: string, kill: (signal: NodeJS.Signals) => void) => void;
   /** A file descriptor for stdout instead of a pipe. */
   readonly stdout?: number;
-}
-
-function newestIn(folder: string, ending: string): number {
-  return readdirSync(folder, { recursive: true, encoding: "utf8" })
-    .filter((name) => name.endsWith(ending))
-    .reduce((newest, name) => Math.max(newest, statSync(join(folder, name)).mtimeMs), 0);
-}
-
-/** Builds dist/ where it is older than src/. Call it in `beforeAll`. */
-export function buildIfStale(): void {
-  const built = statSync(MAIN, { throwIfNoEntry: false })?.mtimeMs ?? 0;
-  if (built > 0 && newestIn(join(ROOT, "dist"), ".js") >= newestIn(join(ROOT, "src"), ".ts"))
-    return;
-  const compiler = join(ROOT, "node_modules/.bin/tsc");
-  execFileSync(compiler, ["-p", join(ROOT, "tsconfig.build.json")], { stdio: "pipe" });
 }
 
 /** Runs `theriac ARGS`. */
@@ -85,9 +70,8 @@ export function useWorkplace(): Workplace {
   const place = { folder: "", image: "" };
   let count = 0;
   beforeAll(() => {
-    buildIfStale();
     place.folder = mkdtempSync(join(tmpdir(), "theriac-cli-"));
-  }, 120_000);
+  });
   beforeEach(async () => {
     count += 1;
     place.image = join(place.folder, `image-${count}`);
