@@ -3,19 +3,19 @@
  *
  * Promises: R1 to R9 (docs/recovery.md). Nothing is written but by a plan, or to an output that did not exist.
  */
-export { checkFresh } from "./fresh.ts";
+export { checkFresh } from "./repair/fresh.ts";
 export {
   applyPlan,
   type Applied,
   type ApplyOptions,
   type StepOutcome,
   type StepResult,
-} from "./apply.ts";
+} from "./repair/apply.ts";
 export { findDamage, isMissing, missingBytes, totalsWith, type Damage } from "./damage.ts";
 export { closeDonors, digestSource, openDonor, openDonors } from "./open-donor.ts";
 export { openTarget } from "./open-target.ts";
 export { replaceText } from "./durable-text.ts";
-export { makePlan, type PlanOptions } from "./plan.ts";
+export { makePlan, type PlanOptions } from "./plan/plan.ts";
 export {
   readPlan,
   sumSteps,
@@ -28,16 +28,16 @@ export {
   type StepDonor,
   type StepOwner,
   type Trust,
-} from "./plan-file.ts";
+} from "./plan/plan-file.ts";
 export {
   repair,
   repairExitCode,
   type Repair,
   type RepairedStep,
   type RepairSums,
-} from "./repair.ts";
-export { salvage, type Salvaged, type SalvageOptions } from "./salvage.ts";
-export { fileOfTarget, wholeTarget, type SalvageSource } from "./salvage-source.ts";
+} from "./repair/repair.ts";
+export { salvage, type Salvaged, type SalvageOptions } from "./salvage/salvage.ts";
+export { fileOfTarget, wholeTarget, type SalvageSource } from "./salvage/salvage-source.ts";
 export { scan, type ScanOptions } from "./scan.ts";
 export { survey, type Survey, type SurveyedVolume, type SurveyOptions } from "./survey.ts";
 export type { Target, TargetOptions, Volume } from "./target.ts";
@@ -61,11 +61,11 @@ export {
   type KernelLog,
   type KernelLogOptions,
   type LoggedDisk,
-} from "./kernel-log.ts";
-export type { KernelEvent, KernelEventCause, KernelEventKind } from "./kernel-event.ts";
+} from "./kernel-log/kernel-log.ts";
+export type { KernelEvent, KernelEventCause, KernelEventKind } from "./kernel-log/kernel-event.ts";
 export {
   placeEvents,
   type PlacedEvent,
   type PlacedEvents,
   type PlaceOptions,
-} from "./place-events.ts";
+} from "./kernel-log/place-events.ts";

@@ -14,9 +14,9 @@ import {
 import { nodeFiles } from "../os/index.ts";
 import { describeTarget } from "./open-target.ts";
 import type { StateRange } from "../poison/index.ts";
-import { sourceOf } from "./planner.ts";
-import { identityPath } from "./salvage-identity.ts";
-import { readMap } from "./salvage-map.ts";
+import { sourceOf } from "./plan/planner.ts";
+import { identityPath } from "./salvage/salvage-identity.ts";
+import { readMap } from "./salvage/salvage-map.ts";
 import { openDevice } from "../device/index.ts";
 
 /**

@@ -12,7 +12,7 @@ import {
 } from "../donor/index.ts";
 import type { PoisonTotals } from "../poison/index.ts";
 import { findDamage, missingBytes } from "./damage.ts";
-import { sourceOf } from "./planner.ts";
+import { sourceOf } from "./plan/planner.ts";
 import { READ_SIZE, scan, type ScanOptions } from "./scan.ts";
 import type { Target } from "./target.ts";
 

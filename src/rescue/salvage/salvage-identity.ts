@@ -1,0 +1,135 @@
+/**
+ * SalvageIdentity: who a map belongs to, in `MAP.theriac` beside it, because ddrescue drops comments when it rewrites a map.
+ *
+ * Without it a finished map of another source of the same size would make a salvage copy nothing and end well. A source has
+ * its device UUID where it has one, the UUIDs of its file systems, and hashes of some clean blocks, which tell two raw
+ * files apart that have nothing else.
+ */
+import { StorageError } from "../../base/index.ts";
+import { isConstant } from "../../donor/index.ts";
+import type { HostFiles } from "../../os/index.ts";
+import { readText, replaceText } from "../durable-text.ts";
+import { sha256 } from "../plan/planner.ts";
+import type { SalvageSource } from "./salvage-source.ts";
+
+/** A block of the source whose hash is kept. */
+interface Sample {
+  readonly offset: number;
+  readonly length: number;
+  readonly sha256: string;
+}
+
+/** The document `theriac.map/1`. */
+export interface SalvageIdentity {
+  readonly schema: "theriac.map/1";
+  /** Bytes of the source. */
+  readonly size: number;
+  /** What names the source for sure: UUIDs, and of a file its inode, time and path. */
+  readonly names: Readonly<Record<string, string>>;
+  readonly samples: readonly Sample[];
+}
+
+const SAMPLES = 32;
+const SAMPLE = 4096;
+
+/** Name of the identity beside a map. */
+export function identityPath(map: string): string {
+  return `${map}.theriac`;
+}
+
+/** Takes the identity of a source: a few reads, none of a known bad range. */
+export async function takeIdentity(source: SalvageSource): Promise<SalvageIdentity> {
+  const samples: Sample[] = [];
+  const length = Math.min(SAMPLE, source.size);
+  const bytes = new Uint8Array(length);
+  // More places than samples are looked at, because blocks of zeros tell nothing.
+  const places = length === 0 ? 0 : SAMPLES * 8;
+  for (let index = 0; index < places && samples.length < SAMPLES; index += 1) {
+    const offset = Math.floor(((source.size - length) * index) / (places - 1) / SAMPLE) * SAMPLE;
+    if (offset === samples.at(-1)?.offset) continue;
+    const { missing } = await source.read(bytes, offset);
+    if (missing.length === 0 && !isConstant(bytes))
+      samples.push({ offset, length, sha256: sha256(bytes) });
+  }
+  return { schema: "theriac.map/1", size: source.size, names: source.names, samples };
+}
+
+/** Writes the identity beside a map, durable on return. */
+export function writeIdentity(files: HostFiles, map: string, identity: SalvageIdentity): void {
+  replaceText(files, identityPath(map), `${JSON.stringify(identity)}\n`);
+}
+
+/**
+ * Checks that a map that is there already belongs to the source.
+ *
+ * @throws {StorageError} ESTALE where it belongs to another source, or nobody can tell; EBADMSG where the identity is unreadable
+ */
+export async function checkIdentity(
+  files: HostFiles,
+  map: string,
+  source: SalvageSource,
+): Promise<void> {
+  const path = identityPath(map);
+  const foreign = (why: string): never => {
+    throw new StorageError(
+      "ESTALE",
+      `Refused map "${map}": ${why}: give another map, or move this one away`,
+      { path: map },
+    );
+  };
+  if (files.info(path) === undefined)
+    foreign(`nothing says which source it belongs to (no "${path}")`);
+  const identity = parseIdentity(readText(files, path, 16 * 1024 * 1024), path);
+  if (identity.size !== source.size)
+    foreign(`it belongs to a source of ${identity.size} bytes, and this one has ${source.size}`);
+  for (const [name, value] of Object.entries(source.names)) {
+    const was = identity.names[name];
+    if (was !== undefined && was !== value)
+      foreign(`it belongs to a source with ${name} ${was}, and this one has ${value}`);
+  }
+  for (const sample of identity.samples) {
+    const bytes = new Uint8Array(sample.length);
+    const { missing } = await source.read(bytes, sample.offset);
+    if (missing.length === 0 && sha256(bytes) !== sample.sha256)
+      foreign(
+        `bytes ${sample.offset} to ${sample.offset + sample.length} of the source are not those it knew`,
+      );
+  }
+}
+
+function parseIdentity(text: string, path: string): SalvageIdentity {
+  const fail = (): never => {
+    throw new StorageError("EBADMSG", `Cannot read "${path}": want a theriac.map/1`, { path });
+  };
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return fail();
+  }
+  const identity = value as SalvageIdentity | null;
+  if (typeof identity !== "object" || identity?.schema !== "theriac.map/1") return fail();
+  if (
+    typeof identity.names !== "object" ||
+    identity.names === null ||
+    !Array.isArray(identity.samples)
+  )
+    return fail();
+  const sound = (sample: Sample | null): boolean =>
+    typeof sample?.sha256 === "string" &&
+    isOffset(sample.offset) &&
+    isOffset(sample.length) &&
+    sample.length <= SAMPLE &&
+    sample.offset + sample.length <= identity.size;
+  if (
+    !isOffset(identity.size) ||
+    identity.samples.length > SAMPLES ||
+    !identity.samples.every(sound)
+  )
+    return fail();
+  return identity;
+}
+
+function isOffset(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
