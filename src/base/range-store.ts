@@ -19,6 +19,7 @@ interface Place {
   index: number;
 }
 
+/** The ranges of one set in chunks: starts and ends in typed arrays, with the first start of every chunk beside them. */
 export class RangeStore {
   /** Number of ranges, and of the bytes in them. */
   size = 0;

@@ -1,3 +1,4 @@
+/** What assert promises. */
 import { expect, test } from "vitest";
 import { assert, AssertionError } from "../../src/base/index.ts";
 

@@ -1,3 +1,4 @@
+/** What byte-range promises. */
 import { expect, test } from "vitest";
 import { alignIn, alignOut, checkRange, endOf, intersect } from "../../src/base/index.ts";
 

@@ -1,3 +1,4 @@
+/** What clock promises. */
 import { expect, test, vi } from "vitest";
 import { systemClock } from "../../src/base/index.ts";
 

@@ -1,3 +1,4 @@
+/** What crc16 promises. */
 import { describe, expect, test } from "vitest";
 import { crc16 } from "../../src/base/index.ts";
 

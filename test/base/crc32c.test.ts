@@ -1,3 +1,4 @@
+/** What crc32c promises. */
 import { describe, expect, test } from "vitest";
 import { crc32c, createPrng } from "../../src/base/index.ts";
 import { randomSeed } from "./seed.ts";

@@ -1,3 +1,4 @@
+/** What errors promises. */
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { AssertionError, MediaError, StorageError, toStorageError } from "../../src/base/index.ts";

@@ -1,3 +1,4 @@
+/** What maybe-promise promises. */
 import { expect, test } from "vitest";
 import { isPromise } from "../../src/base/index.ts";
 

@@ -1,3 +1,4 @@
+/** What prng promises. */
 import { expect, test } from "vitest";
 import { createPrng } from "../../src/base/index.ts";
 

@@ -1,3 +1,4 @@
+/** What range-algebra promises. */
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { difference, intersection, RangeSet, union } from "../../src/base/index.ts";

@@ -1,3 +1,4 @@
+/** What range-set promises. */
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { createPrng, RangeSet, type ByteRange } from "../../src/base/index.ts";

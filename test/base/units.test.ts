@@ -1,3 +1,4 @@
+/** What units promises. */
 import { describe, expect, test } from "vitest";
 import {
   formatSize,
