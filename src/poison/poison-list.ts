@@ -101,6 +101,11 @@ export class PoisonList implements PoisonView {
     for (const listener of this.#listeners) listener({ offset, length, state });
   }
 
+  /** Whether any byte of a range is poisoned or lost. Two look-ups, no allocation: what every read asks while the list is not empty (R6). */
+  hasBad(offset: number, length: number): boolean {
+    return this.#poisoned.intersects(offset, length) || this.#lost.intersects(offset, length);
+  }
+
   /** As the view says. The list may change while it is walked: the walk goes on behind the last byte it gave. */
   *bad(range: ByteRange): Generator<BadRange> {
     if (this.#empty) return;

@@ -93,8 +93,13 @@ export function openPoisonStore(files: HostFiles, options: OpenStoreOptions): Po
       const message = `Cannot use ${path}: want the image it was made for, of ${log.identity.size} bytes: got one of ${size} bytes`;
       throw new StorageError("ESTALE", message, { path });
     }
-    const state = replay(log);
-    if (access === "write") log.cutTail();
+    const { state, inOrder } = replay(log);
+    if (access === "write") {
+      log.cutTail();
+      // After a session that ended badly nobody knows which frames are on the disk and which only in the page cache: a sync that
+      // failed has forgotten its pages. A new log makes all that was read durable before anything stands on it.
+      if (!inOrder) log.replace(snapshot(state));
+    }
     return new Sidecar(state, { uuid: log.identity.uuid, log, readOnly: access === "read" });
   } catch (error) {
     log.close();
@@ -109,11 +114,15 @@ export function createMemoryStore(options: Omit<CreateStoreOptions, "path">): Po
   return new Sidecar(state, { uuid: randomUUID(), log: undefined, readOnly: false });
 }
 
-function replay(log: StoreLog): StoreState {
+function replay(log: StoreLog): { readonly state: StoreState; readonly inOrder: boolean } {
   const state = new StoreState(log.identity.size);
+  let inOrder = false;
   for (const { offset, payload } of log.replay()) {
     try {
-      for (const record of decodeRecords(payload, log.identity.size)) state.apply(record);
+      for (const record of decodeRecords(payload, log.identity.size)) {
+        state.apply(record);
+        inOrder = record.kind === "closed";
+      }
     } catch (error) {
       // A whole frame of ours never says nonsense: another program wrote it.
       throw corrupt(log.path, offset, (error as Error).message);
@@ -121,7 +130,7 @@ function replay(log: StoreLog): StoreState {
   }
   if (state.settings === undefined)
     throw corrupt(log.path, log.length, "want the settings of the device: got none");
-  return state;
+  return { state, inOrder };
 }
 
 /** The whole state as payloads: settings, generation, open intents, then states and faults. */

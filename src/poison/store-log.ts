@@ -117,6 +117,7 @@ export class StoreLog {
       files.syncDirectoryOf(path);
     } catch (error) {
       log.close();
+      files.remove(temporaryPath(path));
       throw error;
     }
     return log;

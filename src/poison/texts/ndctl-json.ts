@@ -79,7 +79,7 @@ function checkCount(
 ): void {
   if (typeof count !== "number") return;
   const sectors = rows.reduce((sum, row) => sum + row.length, 0n) / BigInt(SECTOR);
-  if (BigInt(Math.trunc(count)) === sectors) return;
+  if (Number.isFinite(count) && BigInt(Math.trunc(count)) === sectors) return;
   builder.incomplete = true;
   builder.note(`${where}: badblock_count is ${count}, but the records name ${sectors} sectors`);
 }
