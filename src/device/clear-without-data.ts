@@ -1,16 +1,27 @@
 /** clear-without-data: ends poison where there is nothing to put in its place; what it ended is lost, and says so. */
-import { endOf, MediaError, roundDown, type ByteRange } from "../base/index.ts";
-import type { Intent } from "../poison/index.ts";
+import { endOf, intersect, MediaError, roundDown, type ByteRange } from "../base/index.ts";
+import type { Intent, StateRange } from "../poison/index.ts";
+import type { StateChanges } from "./ledger.ts";
 import { fillMarker } from "./marker.ts";
 import { healError, type HealContext } from "./recovery-write.ts";
+import { inState, isBad } from "./states.ts";
 
 /** Bytes read back, or marked, at once. */
 const CHUNK = 1024 * 1024;
 
+/** How far a clear came, in bytes from the start of its range. */
+interface Progress {
+  /** It is proven up to here. */
+  readonly cleared: number;
+  /** Up to here nothing may be left of what was there. */
+  readonly touched: number;
+}
+
 /**
  * Ends poison without data, on request: the range is lost in the list before the medium is asked, and stays lost.
  *
- * @throws {MediaError} if the medium refuses, stops half-way or pretends; what it did not clear is what it was
+ * @throws {MediaError} if the medium refuses, stops half-way or pretends: what was bad there is what it was, and good bytes that
+ *   the medium may have taken all the same are lost
  */
 export function clearWithoutData(context: HealContext, range: ByteRange): void {
   const { media, ledger } = context;
@@ -20,17 +31,17 @@ export function clearWithoutData(context: HealContext, range: ByteRange): void {
   const intent: Intent = { lost: [range], keep: [] };
   const id = ledger.beginIntent(intent);
   let cleared = 0;
+  let done: StateChanges | undefined;
   try {
-    cleared = media.capabilities.clear === "overwrite" ? range.length : clearedBytes(media, range);
-    const marked = writeMarker(media, { offset: range.offset, length: cleared });
-    const lost = { offset: range.offset, length: marked, state: "lost" as const };
-    ledger.endIntent(
-      id,
-      [...before, lost].filter((change) => change.length > 0),
-    );
-    cleared = marked;
+    const first = clearUnits(media, range);
+    const marked = writeMarker(media, { offset: range.offset, length: first.cleared });
+    cleared = marked.cleared;
+    const touched = { offset: range.offset, length: Math.max(first.touched, marked.touched) };
+    // Set before the end is tried: one that failed may be on the disk all the same, so nothing else may be said later.
+    done = changesOf(before, { offset: range.offset, length: cleared }, touched);
+    ledger.endIntent(id, done);
   } catch (error) {
-    context.unsettled.add({ id, intent, done: undefined });
+    context.unsettled.add({ id, intent, done });
     throw error;
   }
   if (cleared < range.length) {
@@ -45,41 +56,63 @@ export function clearWithoutData(context: HealContext, range: ByteRange): void {
   }
 }
 
-/** Clears, and looks whether it is so before anything is written there. @returns bytes cleared, from the start */
-function clearedBytes(media: HealContext["media"], range: ByteRange): number {
-  const cleared = media.clear(range);
-  const end = range.offset + cleared;
-  const bytes = new Uint8Array(Math.min(CHUNK, cleared));
-  for (let at = range.offset; at < end; at += CHUNK) {
-    const faults = media.readBack(bytes.subarray(0, Math.min(CHUNK, end - at)), at);
-    if (faults[0] === undefined) continue;
-    return Math.max(0, roundDown(faults[0].offset, media.capabilities.clearUnit) - range.offset);
-  }
-  return cleared;
+/** The states that a clear leaves: lost where it is proven or took good bytes, what they were elsewhere. */
+function changesOf(
+  before: readonly StateRange[],
+  cleared: ByteRange,
+  touched: ByteRange,
+): StateChanges {
+  const taken = before.flatMap(
+    (part) => intersect(isBad(part.state) ? cleared : touched, part) ?? [],
+  );
+  return [...before, ...inState([...taken, cleared], "lost")].filter(({ length }) => length > 0);
 }
 
-/** Writes the marker, and looks whether the medium has it. @returns bytes from the start that it has */
-function writeMarker(media: HealContext["media"], range: ByteRange): number {
-  const step = Math.max(
-    CHUNK - (CHUNK % media.capabilities.clearUnit),
-    media.capabilities.clearUnit,
-  );
+/** Clears, and looks whether it is so before anything is written there. */
+function clearUnits(media: HealContext["media"], range: ByteRange): Progress {
+  const { clear, clearUnit } = media.capabilities;
+  if (clear === "overwrite") return { cleared: range.length, touched: 0 };
+  const answered = media.clear(range);
+  const fault = firstFault(media, { offset: range.offset, length: answered });
+  const cleared =
+    fault === undefined ? answered : Math.max(0, roundDown(fault, clearUnit) - range.offset);
+  return { cleared, touched: clear === "pretends" ? 0 : answered };
+}
+
+/** Writes the marker, and looks whether the medium has it. */
+function writeMarker(media: HealContext["media"], range: ByteRange): Progress {
+  const { clearUnit } = media.capabilities;
+  const step = Math.max(roundDown(CHUNK, clearUnit), clearUnit);
   const bytes = new Uint8Array(Math.min(step, range.length));
-  let end = range.offset;
+  let written = range.offset;
+  let touched = range.offset;
   try {
-    for (; end < endOf(range); end = Math.min(end + step, endOf(range))) {
-      const piece = bytes.subarray(0, Math.min(step, endOf(range) - end));
-      fillMarker(piece, end);
-      media.write(piece, end);
+    while (written < endOf(range)) {
+      const piece = bytes.subarray(0, Math.min(step, endOf(range) - written));
+      touched = written + piece.length;
+      fillMarker(piece, written);
+      media.write(piece, written);
+      written = touched;
     }
   } catch (error) {
     if (!(error instanceof MediaError)) throw error;
   }
   media.flush();
-  for (let at = range.offset; at < end; at += step) {
-    const piece = bytes.subarray(0, Math.min(step, end - at));
-    const faults = media.readBack(piece, at);
-    if (faults[0] !== undefined) return Math.max(0, faults[0].offset - range.offset);
+  const fault = firstFault(media, { offset: range.offset, length: written - range.offset });
+  return {
+    cleared: Math.max(0, (fault ?? written) - range.offset),
+    touched: touched - range.offset,
+  };
+}
+
+/** The first byte that cannot be read back, twice: an error that passes proves nothing. */
+function firstFault(media: HealContext["media"], range: ByteRange): number | undefined {
+  const bytes = new Uint8Array(Math.min(CHUNK, range.length));
+  for (let at = range.offset; at < endOf(range); at += CHUNK) {
+    const piece = bytes.subarray(0, Math.min(CHUNK, endOf(range) - at));
+    if (media.readBack(piece, at).length === 0) continue;
+    const fault = media.readBack(piece, at)[0];
+    if (fault !== undefined) return fault.offset;
   }
-  return end - range.offset;
+  return undefined;
 }

@@ -120,7 +120,8 @@ export class MediaDevice implements ManagedDevice {
 
   read(into: Uint8Array, offset: number, mode: AccessMode = "access"): MaybePromise<ReadResult> {
     this.#check({ offset, length: into.length });
-    if (!this.poison.empty || !this.#unsettled.empty)
+    const { list } = this.ledger;
+    if (!this.#unsettled.empty || (!list.empty && list.hasBad(offset, into.length)))
       return this.#run(this.#reading(into, offset, mode), 0);
     const faults = this.media.read(into, offset);
     if (!isPromise(faults) && faults.length === 0) return COMPLETE;

@@ -11,6 +11,7 @@ import {
   createPoisonStore,
   openPoisonStore,
   sidecarPath,
+  type CreateStoreOptions,
   type PoisonStore,
   type StateRange,
 } from "../poison/index.ts";
@@ -200,6 +201,16 @@ function sidecarThere(path: string): StorageError {
   });
 }
 
+/** A new sidecar; one whose name could not be made durable is taken away again, so that nothing stands in the way of a second try. */
+function createSidecar(files: HostFiles, options: CreateStoreOptions): PoisonStore {
+  try {
+    return createPoisonStore(files, options);
+  } catch (error) {
+    if (!(error instanceof StorageError && error.code === "EEXIST")) files.remove(options.path);
+    throw error;
+  }
+}
+
 function simulate(
   file: HostFile,
   settings: ImageSettings,
@@ -208,11 +219,7 @@ function simulate(
   const { files = nodeFiles, clock } = options;
   const size = file.size();
   const path = sidecarPath(file.path);
-  const store = createPoisonStore(files, {
-    path,
-    size,
-    settings: { kind: "simulated", ...settings },
-  });
+  const store = createSidecar(files, { path, size, settings: { kind: "simulated", ...settings } });
   const media = new FileMedia(file, { size, capabilities: capabilitiesOf(settings, false) });
   return new SimulatedDevice(media, {
     store,

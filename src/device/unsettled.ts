@@ -19,7 +19,7 @@ const CHUNK = 1024 * 1024;
 interface Entry {
   readonly id: number | undefined;
   readonly intent: Intent;
-  /** Set where the data is durable and proven, and only the record of the end is missing. */
+  /** Set where the medium holds, durably, what these changes say, and only the record of the end is missing. */
   readonly done: StateChanges | undefined;
 }
 
@@ -42,11 +42,12 @@ export class Unsettled {
     return this.#entries.length === 0;
   }
 
-  /** Takes an intent over: its lost ranges count as lost from now on. */
+  /** Takes an intent over: its lost ranges, or what its end would call lost, count as lost from now on. */
   add(entry: Entry): void {
+    const { intent, done } = entry;
     this.#entries.push(entry);
-    for (const { offset, data } of entry.intent.keep) this.#kept.add(offset, data.length);
-    if (entry.done === undefined) this.#ledger.markInMemory(lost(entry.intent));
+    for (const { offset, data } of intent.keep) this.#kept.add(offset, data.length);
+    this.#ledger.markInMemory(done?.filter(({ state }) => state === "lost") ?? lost(intent));
   }
 
   /** The parts of a range whose bytes are kept here. */
@@ -148,7 +149,9 @@ function missingOf(
   piece: { readonly offset: number; readonly data: Uint8Array },
 ): ByteRange[] {
   const found = new Uint8Array(piece.data.length);
-  const faults = media.readBack(found, piece.offset);
+  let faults = media.readBack(found, piece.offset);
+  // An error that passes must not end bytes that are there.
+  if (faults.length > 0) faults = media.readBack(found, piece.offset);
   if (faults.length === 0 && Buffer.compare(found, piece.data) === 0) return [];
   const bad = RangeSet.from(faults);
   for (let at = 0; at < found.length; at += 1) {
