@@ -56,12 +56,17 @@ export function confirmFaults(
       );
       list(context, bad);
       for (const range of good) context.emit({ ...range, kind: "transient" });
-      missing.push(...clip(bad, window, "poisoned"));
+      append(missing, clip(bad, window, "poisoned"));
       if (request.mode === "recovery") deliver({ good, data, piece }, request);
-      else missing.push(...clip(good, window, "unread"));
+      else append(missing, clip(good, window, "unread"));
     }
   }
   return merged(missing);
+}
+
+/** Arguments of a call have a limit; a chunk of single bytes has 65,536 ranges. */
+function append(to: BadRange[], ranges: readonly BadRange[]): void {
+  for (const range of ranges) to.push(range);
 }
 
 function tryAgain(

@@ -17,6 +17,16 @@ export {
   type ReadResult,
 } from "./device.ts";
 export type { DirectAccess } from "./direct-access.ts";
+export {
+  applyFaultPlan,
+  FAULT_KINDS,
+  formatFaultPlan,
+  parseFaultPlan,
+  randomFaultPlan,
+  type FaultPlan,
+  type PlannedFault,
+  type RandomFaultsOptions,
+} from "./fault-plan.ts";
 export { CLEAR_KINDS, type ImageSettings } from "./image-settings.ts";
 export { findMarkers, MARKER_SIZE } from "./marker.ts";
 export { MediaDevice, type MediaDeviceOptions } from "./media-device.ts";

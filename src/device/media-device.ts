@@ -160,13 +160,16 @@ export class MediaDevice implements ManagedDevice {
     return reading.into.subarray(start, start + piece.length);
   }
 
-  #run(reading: Reading, index: number): MaybePromise<ReadResult> {
-    const piece = reading.pieces[index];
-    if (piece === undefined) return this.#finish(reading);
-    const faults = this.media.read(this.#part(reading, piece), piece.offset);
-    return isPromise(faults)
-      ? this.#later(faults, reading, index)
-      : this.#next(faults, reading, index);
+  /** Asks the medium for all pieces from `from` on: a loop, because a list may cut one read into a hundred thousand. */
+  #run(reading: Reading, from: number): MaybePromise<ReadResult> {
+    for (let index = from; index < reading.pieces.length; index += 1) {
+      const piece = reading.pieces[index] as ByteRange;
+      const faults = this.media.read(this.#part(reading, piece), piece.offset);
+      if (isPromise(faults)) return this.#later(faults, reading, index);
+      this.#note(faults, reading, piece);
+      if (reading.mode === "failFast" && faults.length > 0) break;
+    }
+    return this.#finish(reading);
   }
 
   #next(faults: Faults, reading: Reading, index: number): MaybePromise<ReadResult> {
@@ -190,7 +193,7 @@ export class MediaDevice implements ManagedDevice {
   #note(faults: Faults, reading: Reading, piece: ByteRange): void {
     if (faults.length === 0) return;
     const request = { into: this.#part(reading, piece), offset: piece.offset, mode: reading.mode };
-    reading.missing.push(...confirmFaults(this.#context, faults, request));
+    for (const bad of confirmFaults(this.#context, faults, request)) reading.missing.push(bad);
   }
 
   #finish(reading: Reading): ReadResult {

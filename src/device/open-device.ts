@@ -59,7 +59,7 @@ export function openDevice(path: string, options: OpenDeviceOptions = {}): Media
   const file = files.open(path, { access, lock: access === "write" ? "exclusive" : "shared" });
   let store: PoisonStore | undefined;
   try {
-    const sidecar = sidecarPath(path);
+    const sidecar = sidecarOf(path, files);
     const size = file.size();
     if (files.info(sidecar) !== undefined)
       store = openPoisonStore(files, { path: sidecar, size, access });
@@ -71,6 +71,11 @@ export function openDevice(path: string, options: OpenDeviceOptions = {}): Media
     abandon(file, store);
     throw error;
   }
+}
+
+/** The list stands beside the image itself, whatever links lead to it: under another name it must not look clean. */
+function sidecarOf(path: string, files: HostFiles): string {
+  return sidecarPath(files.real?.(path) ?? path);
 }
 
 /** Closes what an opening that failed has open; only the first failure is told. */
@@ -113,7 +118,7 @@ function openPlain({ file, files, size, store, options }: Opened): MediaDevice {
   const readOnly = options.access !== "write";
   const mapping = options.map === true ? mapFile(file, { writable: !readOnly }) : undefined;
   const media = new FileMedia(file, { size, capabilities: plainCapabilities(readOnly), mapping });
-  const path = sidecarPath(file.path);
+  const path = sidecarOf(file.path, files);
   const settings = { kind: "plain" };
   return new MediaDevice(media, {
     store,
@@ -183,7 +188,7 @@ export function createImage(path: string, options: CreateImageOptions): Simulate
  */
 export function adoptImage(path: string, options: AdoptImageOptions = {}): SimulatedDevice {
   const { files = nodeFiles } = options;
-  if (files.info(sidecarPath(path)) !== undefined) throw sidecarThere(path);
+  if (files.info(sidecarOf(path, files)) !== undefined) throw sidecarThere(path);
   const file = files.open(path, { access: "write", lock: "exclusive" });
   try {
     return simulate(file, checkSettings(options, file.size()), options);
@@ -218,7 +223,7 @@ function simulate(
 ): SimulatedDevice {
   const { files = nodeFiles, clock } = options;
   const size = file.size();
-  const path = sidecarPath(file.path);
+  const path = sidecarOf(file.path, files);
   const store = createSidecar(files, { path, size, settings: { kind: "simulated", ...settings } });
   const media = new FileMedia(file, { size, capabilities: capabilitiesOf(settings, false) });
   return new SimulatedDevice(media, {

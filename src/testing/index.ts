@@ -13,3 +13,12 @@ export {
 export { ModelDevice, type ModelByte, type ModelOptions } from "./model-device.ts";
 export { deviceSuite, type SuiteApi } from "./device-suite.ts";
 export type { DeviceSubject } from "./device-suite-context.ts";
+export {
+  applyFaultPlan,
+  formatFaultPlan,
+  parseFaultPlan,
+  randomFaultPlan,
+  type FaultPlan,
+  type PlannedFault,
+  type RandomFaultsOptions,
+} from "../device/index.ts";

@@ -1,14 +1,13 @@
 /** theriac inject: tells a simulated image which ranges fail, and how. */
 import { Option } from "commander";
 import { checkRange, StorageError, type ByteRange } from "../../base/index.ts";
-import { openDevice, SimulatedDevice } from "../../device/index.ts";
+import { FAULT_KINDS, openDevice, SimulatedDevice } from "../../device/index.ts";
 import type { FaultKind } from "../../poison/index.ts";
 import { readPoisonList } from "../../rescue/index.ts";
-import { several, sizeArgument } from "../arguments.ts";
+import { countArgument, integerArgument, several, sizeArgument } from "../arguments.ts";
 import type { CommandContext, CommandModule } from "../command.ts";
 import { formatTotals } from "../totals.ts";
-
-const FAULTS: readonly FaultKind[] = ["poison", "transient", "refuses", "partial", "slow"];
+import { injectPlan, wantedPlan } from "./inject-plan.ts";
 
 interface InjectOptions {
   readonly at?: readonly number[];
@@ -17,6 +16,9 @@ interface InjectOptions {
   readonly fault: FaultKind;
   readonly latent?: boolean;
   readonly off?: boolean;
+  readonly plan?: string;
+  readonly random?: number;
+  readonly count?: number;
 }
 
 /** `theriac inject IMAGE --at OFFSET --length N` */
@@ -33,16 +35,21 @@ export const inject: CommandModule<InjectOptions> = {
       .option("--from-list <file>", "poison what a list names: badblocks, ndctl, cxl, ddrescue map")
       .option("--latent", "nobody knows of it before something touches it")
       .addOption(
-        new Option("--fault <kind>", "what happens there").choices(FAULTS).default("poison"),
+        new Option("--fault <kind>", "what happens there").choices(FAULT_KINDS).default("poison"),
       )
-      .option("--off", "end a fault; data comes back by writing alone");
+      .option("--off", "end a fault; data comes back by writing alone")
+      .option("--plan <file>", "do what a plan of faults says")
+      .option("--random <seed>", "draw a plan of faults from a seed", integerArgument)
+      .option("--count <n>", "how many faults --random draws (16)", countArgument(1));
   },
   async run(context, { args: [image = ""], options }) {
     if (options.latent === true && (options.fault !== "poison" || options.off === true)) {
       throw new RangeError("Cannot use --latent: want it with --fault poison, turned on");
     }
+    const source = wantedPlan(options);
     const device = openSimulated(image);
     try {
+      if (source !== undefined) return injectPlan(context, { device, source, image });
       const ranges = await wantedRanges(image, options, device.size);
       const done = await injectAll(context, { device, ranges, options });
       device.flush();

@@ -95,12 +95,38 @@ describe("theriac inject", () => {
       ["--at", "0", "--at", "64", "--at", "128", "--length", "64", "--length", "64"],
     ],
     ["nothing to inject", []],
+    ["a plan and a place", ["--plan", "x", "--at", "0", "--length", "64"]],
+    ["a plan and a seed", ["--plan", "x", "--random", "1"]],
+    ["a count without a seed", ["--at", "0", "--length", "64", "--count", "3"]],
     ["--latent of another fault", ["--at", "0", "--length", "64", "--fault", "slow", "--latent"]],
   ])("refuses %s with 2 and changes nothing", async (_what, args) => {
     const before = readFileSync(`${place.image}.theriac`);
     const run = await theriacJson(["inject", place.image, ...args]);
     expect(run).toMatchObject({ code: 2, document: { code: "USAGE" } });
     expect(readFileSync(`${place.image}.theriac`)).toEqual(before);
+  });
+
+  test("--random prints a plan that --plan applies to another image, with the same faults", async () => {
+    const drawn = await theriacJson(["inject", place.image, "--random", "5", "--count", "9"]);
+    expect(drawn.code).toBe(0);
+    const file = join(place.folder, "plan.json");
+    writeFileSync(file, JSON.stringify(drawn.document["plan"]));
+    const other = join(place.folder, "other");
+    await theriac(["create", other, "--size", "1M"]);
+    const applied = await theriacJson(["inject", other, "--plan", file]);
+    for (const field of ["plan", "bytes", "ranges", "totals"])
+      expect(applied.document[field], field).toEqual(drawn.document[field]);
+    const small = join(place.folder, "small");
+    await theriac(["create", small, "--size", "512K"]);
+    expect(await theriacJson(["inject", small, "--plan", file])).toMatchObject({
+      code: 4,
+      document: { code: "ESTALE" },
+    });
+    writeFileSync(file, "{}");
+    expect(await theriacJson(["inject", other, "--plan", file])).toMatchObject({
+      code: 3,
+      document: { code: "EBADMSG" },
+    });
   });
 
   test("refuses a raw file that is no simulated image with 3", async () => {
