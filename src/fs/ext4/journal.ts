@@ -6,7 +6,14 @@
  */
 import type { JournalState, Problem } from "../file-map.ts";
 import type { BlockReader, Overlay } from "./block-reader.ts";
-import { NO_FAST_COMMITS, scanFastCommits, type FastCommits } from "./fast-commit.ts";
+import {
+  NO_FAST_COMMITS,
+  scanFastCommits,
+  touchedBy,
+  type FastCommitChange,
+  type FastCommits,
+} from "./fast-commit.ts";
+import type { FastCommitReplay } from "./fast-commit-replay.ts";
 import { hasFeature } from "./features.ts";
 import { findJournal, type JournalMap } from "./journal-inode.ts";
 import { replayLog, type Replay } from "./journal-replay.ts";
@@ -30,10 +37,12 @@ export interface OpenJournal {
   readonly overlay: (Overlay & { blocks(): Iterable<number> }) | undefined;
   /** What fast commits touch that is not replayed. */
   readonly unsettled: FastCommits;
+  /** Fast commits that can be applied now that the log is replayed: give the outcome to `withFastCommits`. */
+  readonly changes: readonly FastCommitChange[];
 }
 
 function plain(state: JournalState): OpenJournal {
-  return { state, overlay: undefined, unsettled: NO_FAST_COMMITS };
+  return { state, overlay: undefined, unsettled: NO_FAST_COMMITS, changes: [] };
 }
 
 /** Opens the journal of a volume and replays it in memory where it is dirty. Reads from the device, not through an overlay. */
@@ -133,18 +142,76 @@ async function replay(input: JournalInput, found: FoundJournal): Promise<OpenJou
       : NO_FAST_COMMITS;
   const why = whyIncomplete(content, replayed, fast);
   const counts = `${content.transactions} transactions, ${replayed.overlay.size} blocks`;
+  const overlay = replayed.overlay.empty ? undefined : replayed.overlay;
+  if (why === undefined && fast.changes.length > 0) {
+    const state = { status: "unreadable", pending: true, sequence: journal.sequence } as const;
+    const { changes } = fast;
+    return { state: { ...state, message: counts }, overlay, unsettled: fast, changes };
+  }
   const state: JournalState = {
     status: why === undefined ? "replayed" : "unreadable",
     pending: why === undefined ? content.tags.length > 0 : true,
     sequence: journal.sequence,
-    message:
-      why === undefined
-        ? `The journal was replayed in memory: ${counts}`
-        : `The journal was replayed in memory only in part (${counts}): ${why}`,
+    message: why === undefined ? replayedWhole(counts) : replayedInPart(counts, why),
   };
   if (why !== undefined)
     input.report({ inode: input.superblock.journalInode, message: state.message });
-  return { state, overlay: replayed.overlay.empty ? undefined : replayed.overlay, unsettled: fast };
+  return { state, overlay, unsettled: fast, changes: [] };
+}
+
+function replayedWhole(counts: string): string {
+  return `The journal was replayed in memory: ${counts}`;
+}
+
+function replayedInPart(counts: string, why: string): string {
+  return `The journal was replayed in memory only in part (${counts}): ${why}`;
+}
+
+/**
+ * A journal whose fast commits were tried.
+ *
+ * @param outcome what applying `journal.changes` gave, or why none could be applied
+ */
+export function withFastCommits(
+  journal: OpenJournal,
+  outcome: FastCommitReplay | string,
+): OpenJournal {
+  const counts = journal.state.message;
+  if (typeof outcome === "string") {
+    const why = `fast commits change ${journal.unsettled.inodes.size} inodes, which are not replayed: ${outcome}`;
+    return {
+      ...journal,
+      state: { ...journal.state, message: replayedInPart(counts, why) },
+      changes: [],
+    };
+  }
+  const all = `${counts}, ${journal.changes.length} changes of fast commits`;
+  if (outcome.unsettled.size === 0) {
+    const state = { ...journal.state, status: "replayed" as const, message: replayedWhole(all) };
+    return { ...journal, state, unsettled: NO_FAST_COMMITS, changes: [] };
+  }
+  const { blocks } = touchedBy(journal.changes);
+  const unsettled: FastCommits = {
+    inodes: new Set(outcome.unsettled.keys()),
+    blocks: blocks.filter(({ inode }) => outcome.unsettled.has(inode)),
+    broken: undefined,
+  };
+  return {
+    ...journal,
+    state: { ...journal.state, message: replayedInPart(all, reasons(outcome.unsettled)) },
+    unsettled,
+    changes: [],
+  };
+}
+
+const REASONS_MAX = 8;
+
+function reasons(unsettled: ReadonlyMap<number, string>): string {
+  const told = [...unsettled]
+    .slice(0, REASONS_MAX)
+    .map(([inode, why]) => `inode ${inode} (${why})`);
+  const more = unsettled.size > REASONS_MAX ? ` and ${unsettled.size - REASONS_MAX} more` : "";
+  return `what fast commits make of ${told.join(", ")}${more} is unknown`;
 }
 
 function whyIncomplete(
@@ -156,8 +223,5 @@ function whyIncomplete(
   if (replayed.outside) return "it writes to blocks outside the volume";
   if (replayed.lost.length > 0)
     return `the newest content of ${replayed.lost.length} blocks, block ${replayed.lost[0]} first, is lost in the journal`;
-  if (fast.broken !== undefined) return fast.broken;
-  if (fast.inodes.size > 0)
-    return `fast commits change ${fast.inodes.size} inodes, which are not replayed`;
-  return undefined;
+  return fast.broken;
 }

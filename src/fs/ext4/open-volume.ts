@@ -13,8 +13,11 @@ import { hasFeature, unknownIncompatible } from "./features.ts";
 import { Geometry } from "./geometry.ts";
 import { loadDescriptors, type DescriptorTable } from "./group-descriptors.ts";
 import type { FastCommits } from "./fast-commit.ts";
-import { openJournal, type OpenJournal } from "./journal.ts";
+import { FastCommitOverlay } from "./fast-commit-blocks.ts";
+import { replayFastCommits } from "./fast-commit-replay.ts";
+import { openJournal, withFastCommits, type OpenJournal } from "./journal.ts";
 import { Layout } from "./layout.ts";
+import { mmpProblem } from "./mmp.ts";
 import { Problems } from "./problems.ts";
 import { findSuperblock } from "./superblock-search.ts";
 import {
@@ -49,9 +52,35 @@ export async function openExt4Volume(
   const early = new Problems();
   const parts = await loadParts({ superblock, reader, problems: early });
   const journal = await openJournal({ superblock, groups: parts.table.groups, reader, report });
-  const current = await throughJournal({ parts, journal, problems, early });
+  const replayed = await throughJournal({ parts, journal, problems, early });
+  const { current, settled } = await throughFastCommits(replayed, journal);
   reportLimits(current, report);
-  return new OpenVolume(current, journal);
+  const volume = new OpenVolume(current, settled);
+  const inUse = await mmpProblem(volume);
+  if (inUse !== undefined) report(inUse);
+  return volume;
+}
+
+/** Descriptors and layout after fast commits; what of them could not be applied is in `settled`. */
+async function throughFastCommits(
+  parts: LoadedParts,
+  journal: OpenJournal,
+): Promise<{ readonly current: LoadedParts; readonly settled: OpenJournal }> {
+  if (journal.changes.length === 0) return { current: parts, settled: journal };
+  const { superblock, reader, problems } = parts;
+  // What this look finds wrong is found again by the next one.
+  const before = new OpenVolume({ ...parts, problems: new Problems() }, journal);
+  const outcome =
+    before.unknownFeatures.length > 0
+      ? "the volume has features that this map cannot read"
+      : await replayFastCommits(before, parts.table.geometry, journal.changes);
+  const settled = withFastCommits(journal, outcome);
+  if (settled.state.status !== "replayed")
+    problems.add({ inode: superblock.journalInode, message: settled.state.message });
+  if (typeof outcome === "string") return { current: parts, settled };
+  reader.overlay = new FastCommitOverlay(reader.overlay, outcome.blocks);
+  const again = await loadParts({ superblock, reader, problems: new Problems() });
+  return { current: { ...again, problems }, settled };
 }
 
 interface Opening {
