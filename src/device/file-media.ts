@@ -8,6 +8,7 @@
 import {
   alignOut,
   isPromise,
+  SECTOR,
   StorageError,
   type ByteRange,
   type MaybePromise,
@@ -20,7 +21,7 @@ import { NO_FAULTS, type Faults, type Media } from "./media.ts";
 export interface FileMediaOptions {
   readonly size: number;
   readonly capabilities: Capabilities;
-  /** Smallest read that can fail on its own, in bytes: a page of the page cache. @default 4096 */
+  /** Smallest read that can fail on its own, in bytes. @default 512, what a disk's sector may be */
   readonly readUnit?: number;
   /** The file mapped, for direct access. @default none */
   readonly mapping?: FileMapping | undefined;
@@ -41,7 +42,7 @@ export class FileMedia implements Media {
     this.name = file.path;
     this.size = options.size;
     this.capabilities = options.capabilities;
-    this.#readUnit = options.readUnit ?? 4096;
+    this.#readUnit = options.readUnit ?? SECTOR;
     const mapping = options.mapping;
     this.#mapping = mapping;
     if (mapping !== undefined) this.view = (range) => mapping.view(range);
