@@ -11,6 +11,7 @@ export {
   type CrashOperation,
 } from "./crash-files.ts";
 export { ModelDevice, type ModelByte, type ModelOptions } from "./model-device.ts";
+export { directAccessSuite } from "./direct-access-suite.ts";
 export { deviceSuite, type SuiteApi } from "./device-suite.ts";
 export type { DeviceSubject } from "./device-suite-context.ts";
 export {
