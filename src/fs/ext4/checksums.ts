@@ -6,6 +6,9 @@
  */
 import { crc32c } from "../../base/index.ts";
 
+/** Filled again at each call: every inode asks twice. */
+const NUMBER = new Uint8Array(4);
+
 /** Four bytes, little-endian, of a 32-bit number. */
 export function littleEndian(value: number): Uint8Array {
   return Uint8Array.of(value & 0xff, (value >>> 8) & 0xff, (value >>> 16) & 0xff, value >>> 24);
@@ -13,7 +16,11 @@ export function littleEndian(value: number): Uint8Array {
 
 /** crc32c of one little-endian 32-bit number, continued from `seed`: group and inode numbers are summed so. */
 export function crc32cNumber(value: number, seed: number): number {
-  return crc32c(littleEndian(value), seed);
+  NUMBER[0] = value;
+  NUMBER[1] = value >>> 8;
+  NUMBER[2] = value >>> 16;
+  NUMBER[3] = value >>> 24;
+  return crc32c(NUMBER, seed);
 }
 
 function bigEndianTable(): Uint32Array {

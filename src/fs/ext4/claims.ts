@@ -11,6 +11,7 @@ import {
   BAD_BLOCKS_INODE,
   coreOnly,
   decodeInode,
+  inodeChecksumOk,
   INODE_FLAGS,
   isZero,
   MAP_OFFSET,
@@ -19,7 +20,8 @@ import {
   type Inode,
 } from "./inode.ts";
 import type { Problem } from "../file-map.ts";
-import { scanInodes, type HiddenInodes, type SlotChunk } from "./inode-scan.ts";
+import { DirectoryRecord, SlotArena } from "./directory-record.ts";
+import { scanInodes, type HiddenInodes, type InodeVisitor, type SlotChunk } from "./inode-scan.ts";
 import type { StaticMap } from "./static-map.ts";
 import { TreeWalker, type HiddenPart, type MappedRun, type TreeRoot } from "./tree-walker.ts";
 import type { Ext4Volume } from "./volume.ts";
@@ -37,12 +39,6 @@ export interface Claim {
   /** First logical block; of a tree node the first below it; 0 of an xattr block. */
   readonly logical: number;
   readonly role: ClaimRole;
-}
-
-/** A directory, and the blocks that hold its names. */
-export interface DirectoryRecord {
-  readonly inode: Inode;
-  readonly runs: { readonly logical: number; readonly block: number; readonly count: number }[];
 }
 
 /** What a scan found. */
@@ -78,7 +74,7 @@ class ScanRoot implements TreeRoot {
   partial = false;
 }
 
-class ClaimScan {
+class ClaimScan implements InodeVisitor {
   readonly claims: Claim[] = [];
   readonly claimants = new Map<number, Inode>();
   readonly directories: DirectoryRecord[] = [];
@@ -88,6 +84,11 @@ class ClaimScan {
   readonly #walker: TreeWalker<ScanRoot>;
   readonly #root = new ScanRoot();
   readonly #wide: boolean;
+  readonly #largeDirectories: boolean;
+  readonly #thorough: boolean;
+  readonly #firstInode: number;
+  readonly #inodeCount: number;
+  readonly #slots: SlotArena;
   readonly #doubtful: {
     readonly inode: number;
     readonly slot: Uint8Array;
@@ -100,6 +101,11 @@ class ClaimScan {
     this.#volume = volume;
     this.#options = options;
     this.#wide = hasFeature(volume.superblock, "64bit");
+    this.#largeDirectories = hasFeature(volume.superblock, "large_dir");
+    this.#thorough = options.thorough === true;
+    this.#firstInode = volume.superblock.firstInode;
+    this.#inodeCount = volume.superblock.inodeCount;
+    this.#slots = new SlotArena(volume.superblock.inodeSize);
     this.#walker = new TreeWalker<ScanRoot>(volume, statics, {
       run: (root, run) => this.#run(root, run),
       node: (root, node) => {
@@ -114,24 +120,36 @@ class ClaimScan {
 
   slot(inode: number, chunk: SlotChunk, at: number): void {
     const { words } = chunk;
-    const { firstInode, inodeCount } = this.#volume.superblock;
+    const isDirectory = (words[at]! & MODE.mask) === MODE.directory;
+    if (!this.#thorough && !isDirectory && cannotClaim(words, at, this.#options.wanted)) return;
     this.#chunk = chunk;
     this.#at = at;
     const links = words[at + 6]! >>> 16;
-    if (links === 0 && inode >= firstInode) {
+    if (links === 0 && inode >= this.#firstInode) {
       // A deletion time is no inode number; an orphan's field holds the next orphan's number or 0.
-      if (words[at + 5]! > inodeCount || !claimsAnything(words, at)) return;
+      if (words[at + 5]! > this.#inodeCount || !claimsAnything(words, at)) return;
       this.#doubtful.push({ inode, slot: this.#copySlot(), partial: chunk.partial.has(inode) });
       return;
     }
     this.#take(inode, words, at);
   }
 
-  hiddenInodes(inodes: HiddenInodes): void {
+  hidden(inodes: HiddenInodes): void {
     this.#hide({ message: inodes.why });
   }
 
-  async afterChunk(): Promise<void> {
+  /** A thorough scan is made for its reasons alone. */
+  get enough(): boolean {
+    return this.#thorough && this.reasons.length >= REASONS_MAX;
+  }
+
+  afterChunk(): Promise<void> | undefined {
+    return this.#doubtful.length > 0 || this.#walker.waiting >= WAITING_MAX
+      ? this.#decideDoubtful()
+      : undefined;
+  }
+
+  async #decideDoubtful(): Promise<void> {
     for (const { inode, slot, partial } of this.#doubtful.splice(0)) {
       if ((await this.#volume.inodeAllocated(inode)) === false) continue;
       this.#chunk = {
@@ -148,27 +166,25 @@ class ClaimScan {
   }
 
   async finish(): Promise<void> {
-    await this.#walker.drain();
+    if (!this.enough) await this.#walker.drain();
   }
 
   #take(inode: number, words: Uint32Array, at: number): void {
     const mode = words[at]! & 0xffff;
     const flags = words[at + 8]!;
     const isDirectory = (mode & MODE.mask) === MODE.directory;
-    const thorough = this.#options.thorough === true;
-    if (!thorough && !isDirectory && cannotClaim(words, at, this.#options.wanted)) return;
     const root = this.#root;
     root.inode = inode;
     root.generation = words[at + 25]!;
     root.slot = undefined;
     root.directory = undefined;
-    root.always = thorough;
-    if (thorough && this.#isWrong(root)) return;
+    root.always = this.#thorough;
+    if (this.#thorough && this.#isWrong(root)) return;
     const xattr = words[at + 26]! + (this.#wide ? (words[at + 29]! >>> 16) * 2 ** 32 : 0);
     if (xattr !== 0 && this.#options.wanted.hits(xattr, 1)) {
       this.#claim(root, { block: xattr, count: 1, logical: 0, role: "xattr" });
     }
-    if (isDirectory && this.#options.directories) this.#takeDirectory(root);
+    if (isDirectory && this.#options.directories) this.#takeDirectory(root, words, at);
     const kind = mapKindOfFields(mode, flags, words[at + 1]!);
     if (kind === "extents" || kind === "blocks") {
       if (mode === 0 && inode !== BAD_BLOCKS_INODE) return;
@@ -177,23 +193,41 @@ class ClaimScan {
   }
 
   #isWrong(root: ScanRoot): boolean {
-    const { checksumOk, slot } = this.#decode(root);
-    if (checksumOk !== false || isZero(slot)) return false;
+    const chunk = this.#chunk!;
+    if (chunk.partial.has(root.inode)) return false;
+    const slot = chunk.bytes.subarray(this.#at * 4, (this.#at + chunk.stride) * 4);
+    if (inodeChecksumOk(this.#volume.superblock, root.inode, slot) !== false || isZero(slot))
+      return false;
     const message = `Inode ${root.inode} has a wrong checksum, so what it owns is hidden`;
     this.#hide({ inode: root.inode, message });
     return true;
   }
 
   /** Its checksum is verified where one of its names matters. */
-  #takeDirectory(root: ScanRoot): void {
-    root.directory = { inode: this.#decode(root), runs: [] };
+  #takeDirectory(root: ScanRoot, words: Uint32Array, at: number): void {
+    const slot = this.#copySlot();
+    root.slot = slot;
+    root.partial = this.#chunk!.partial.has(root.inode);
+    root.directory = new DirectoryRecord(this.#volume, {
+      number: root.inode,
+      slot,
+      partial: root.partial,
+      flags: words[at + 8]!,
+      size: this.#directorySize(words, at),
+    });
     root.always = true;
     this.directories.push(root.directory);
   }
 
+  /** Kernel: ext4_isize, of directories 64 bits with large_dir alone. */
+  #directorySize(words: Uint32Array, at: number): number {
+    const high = this.#largeDirectories ? words[at + 27]! * 2 ** 32 : 0;
+    return Math.min(words[at + 1]! + high, Number.MAX_SAFE_INTEGER);
+  }
+
   #run(root: ScanRoot, run: Readonly<MappedRun>): void {
     if (root.directory !== undefined && !run.unwritten) {
-      root.directory.runs.push({ logical: run.logical, block: run.block, count: run.count });
+      root.directory.runs.push(run.logical, run.block, run.count);
     }
     if (this.#options.wanted.hits(run.block, run.count)) {
       const { block, count, logical } = run;
@@ -217,7 +251,7 @@ class ClaimScan {
   /** Notes that something is hidden. A thorough scan repeats what the first one reported, so it reports nothing. */
   #hide(problem: Problem): void {
     if (this.reasons.length < REASONS_MAX) this.reasons.push(problem.message);
-    if (this.#options.thorough !== true) this.#volume.report(problem);
+    if (!this.#thorough) this.#volume.report(problem);
   }
 
   #decode(root: ScanRoot): Inode {
@@ -227,14 +261,13 @@ class ClaimScan {
   }
 
   #copySlot(): Uint8Array {
-    const chunk = this.#chunk!;
-    // A Buffer of Node's pool: thousands of small buffers of their own would cost more in garbage collection than the scan.
-    return Buffer.from(chunk.bytes.subarray(this.#at * 4, (this.#at + chunk.stride) * 4));
+    return this.#slots.copy(this.#chunk!.bytes, this.#at * 4);
   }
 
   #keep(root: ScanRoot): ScanRoot {
-    if (root.slot !== undefined) return root;
+    if (root !== this.#root) return root;
     const kept = Object.assign(new ScanRoot(), root);
+    if (root.slot !== undefined) return kept;
     kept.slot = this.#copySlot();
     kept.partial = this.#chunk!.partial.has(root.inode);
     return kept;
@@ -302,11 +335,7 @@ export async function scanClaims(
   options: ScanOptions,
 ): Promise<ScanResult> {
   const scan = new ClaimScan(volume, statics, options);
-  await scanInodes(volume, {
-    slot: (inode, chunk, at) => scan.slot(inode, chunk, at),
-    hidden: (inodes) => scan.hiddenInodes(inodes),
-    afterChunk: () => scan.afterChunk(),
-  });
+  await scanInodes(volume, scan);
   await scan.finish();
   // What fast commits will give to an inode is its own as soon as they are replayed, which nobody does here.
   for (const { inode, block, count } of volume.unsettled.blocks) {

@@ -86,6 +86,40 @@ export function readEntries(
   return undefined;
 }
 
+/**
+ * Whether `readEntries` would call or complain at all, "." and ".." left out: the way past nearly every block, by its words alone.
+ *
+ * @param words the block begins at word `at` and has `size` bytes, less than 64 KiB
+ */
+export function mayMatter(
+  words: Uint32Array,
+  block: { readonly at: number; readonly size: number },
+  rules: EntryRules,
+): boolean {
+  const { only, inodeCount } = rules;
+  const { size } = block;
+  if (only === undefined || size >= 65536) return true;
+  let at = block.at;
+  for (let left = size; left > 0;) {
+    if (left < SHORTEST_ENTRY) return true;
+    const inode = words[at]!;
+    const head = words[at + 1]!;
+    const length = head & 0xffff;
+    const nameLength = (head >>> 16) & 0xff;
+    if (length < ENTRY_HEADER + nameLength || length < SHORTEST_ENTRY) return true;
+    if ((length & 3) !== 0 || length > left || inode > inodeCount) return true;
+    if (((only[inode >>> 3]! >>> (inode & 7)) & 1) === 1 && !isDotWord(words[at + 2]!, nameLength))
+      return true;
+    at += length >>> 2;
+    left -= length;
+  }
+  return false;
+}
+
+function isDotWord(name: number, length: number): boolean {
+  return (length === 1 && (name & 0xff) === 0x2e) || (length === 2 && (name & 0xffff) === 0x2e2e);
+}
+
 /** Whether a name is "." or "..". */
 export function isDotName(bytes: Uint8Array, start: number, length: number): boolean {
   return bytes[start] === 0x2e && (length === 1 || (length === 2 && bytes[start + 1] === 0x2e));

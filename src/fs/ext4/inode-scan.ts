@@ -4,8 +4,10 @@
  * No object is made for a slot: the visitor gets the words of the chunk and where the slot begins. What cannot be read is told as
  * a run of hidden inodes. Unused tails (`bg_itable_unused`) are trusted only where descriptors carry a checksum.
  */
+import { isPromise } from "../../base/index.ts";
 import { hasDescriptorChecksums } from "./features.ts";
 import { CORE_LENGTH, coreOnly, decodeInode, isInUse, type Inode } from "./inode.ts";
+import { Turns } from "./turns.ts";
 import type { BlockRead, Ext4Volume, GroupDescriptor } from "./volume.ts";
 import { wordsOf } from "./words.ts";
 
@@ -31,11 +33,14 @@ export interface InodeVisitor {
   /** A slot that is not all empty; `at` is its first word. */
   slot(inode: number, chunk: SlotChunk, at: number): void;
   hidden(inodes: HiddenInodes): void;
-  /** After each chunk: the place to wait for reads of its own. */
-  afterChunk(): Promise<void>;
+  /** Whether the rest of the tables need not be read. */
+  readonly enough?: boolean;
+  /** After each chunk: the place to wait for reads of its own; `undefined` where there are none. */
+  afterChunk(): Promise<void> | undefined;
 }
 
-const CHUNK_BYTES = 2 * 1024 * 1024;
+/** The longest read that stays on this thread and in the processor's cache, and whose buffer is used again. */
+const CHUNK_BYTES = 128 * 1024;
 
 /** Slots of a group that can be in use. */
 export function slotsInUse(volume: Ext4Volume, group: GroupDescriptor): number {
@@ -79,9 +84,13 @@ export function* slotChunks(volume: Ext4Volume): Generator<ChunkPlace> {
 /** Scans all tables, by ascending inode. */
 export async function scanInodes(volume: Ext4Volume, visitor: InodeVisitor): Promise<void> {
   tellUnknownGroups(volume, visitor);
+  const turns = new Turns();
+  const runs = new HiddenRuns(visitor);
   for (const place of slotChunks(volume)) {
+    if (visitor.enough === true) break;
     const { first, inodes, block, blocks } = place;
-    const read = await volume.readBlocks(block, blocks);
+    const found = volume.readBlocks(block, blocks);
+    const read = isPromise(found) ? await found : found;
     if (read === undefined || read.bytes.length < blocks * volume.superblock.blockSize) {
       const why = `Inode table blocks ${block}-${block + blocks - 1} are past the end of the volume`;
       visitor.hidden({
@@ -91,13 +100,16 @@ export async function scanInodes(volume: Ext4Volume, visitor: InodeVisitor): Pro
       });
       continue;
     }
-    scanChunk(visitor, read, {
+    scanChunk({ visitor, runs }, read, {
       ...place,
       blockSize: volume.superblock.blockSize,
       inodeSize: volume.superblock.inodeSize,
     });
-    await visitor.afterChunk();
+    const after = visitor.afterChunk();
+    if (after !== undefined) await after;
+    await turns.take();
   }
+  runs.flush();
 }
 
 /** Inodes in use of a piece, decoded, by ascending number; what cannot be read or has a wrong checksum is left out. */
@@ -113,9 +125,9 @@ export async function inodesOf(volume: Ext4Volume, place: ChunkPlace): Promise<r
       else if (inode.checksumOk !== false) found.push(inode);
     },
     hidden: () => undefined,
-    afterChunk: async () => undefined,
+    afterChunk: () => undefined,
   };
-  scanChunk(visitor, read, { ...place, blockSize, inodeSize });
+  scanChunk({ visitor, runs: new HiddenRuns(visitor) }, read, { ...place, blockSize, inodeSize });
   const used: Inode[] = [];
   for (const inode of found) if (await isInUse(volume, inode)) used.push(inode);
   return used;
@@ -148,8 +160,13 @@ interface SizedPlace extends ChunkPlace {
   readonly inodeSize: number;
 }
 
-function scanChunk(visitor: InodeVisitor, read: BlockRead, place: SizedPlace): void {
-  const hidden = hiddenSlots(visitor, read, place);
+interface Told {
+  readonly visitor: InodeVisitor;
+  readonly runs: HiddenRuns;
+}
+
+function scanChunk({ visitor, runs }: Told, read: BlockRead, place: SizedPlace): void {
+  const hidden = hiddenSlots(runs, read, place);
   const words = wordsOf(read.bytes);
   const stride = place.inodeSize >>> 2;
   const chunk: SlotChunk = { words, bytes: read.bytes, stride, partial: hidden.partial };
@@ -166,11 +183,14 @@ const NO_SLOTS: ReadonlySet<number> = new Set();
 
 /** Slots (from 0) of which the first 128 bytes are not all readable, told to the visitor as runs; and inodes of which only the rest is not. */
 function hiddenSlots(
-  visitor: InodeVisitor,
+  runs: HiddenRuns,
   read: BlockRead,
   place: SizedPlace,
 ): { readonly whole: ReadonlySet<number>; readonly partial: ReadonlySet<number> } {
-  if (read.bad.length === 0) return { whole: NO_SLOTS, partial: NO_SLOTS };
+  if (read.bad.length === 0) {
+    runs.flush();
+    return { whole: NO_SLOTS, partial: NO_SLOTS };
+  }
   const whole = new Set<number>();
   const partial = new Set<number>();
   for (const bad of read.bad) {
@@ -184,24 +204,50 @@ function hiddenSlots(
       else partial.add(place.first + index);
     }
   }
-  tellRuns(visitor, whole, place);
+  tellRuns(runs, whole, place);
   return { whole, partial };
 }
 
-function tellRuns(visitor: InodeVisitor, slots: ReadonlySet<number>, place: SizedPlace): void {
-  const indexes = [...slots].sort((one, other) => one - other);
-  for (let from = 0; from < indexes.length;) {
-    let to = from;
-    while (to + 1 < indexes.length && indexes[to + 1] === indexes[to]! + 1) to += 1;
-    const first = place.first + indexes[from]!;
-    const last = place.first + indexes[to]!;
-    const table = place.block + Math.floor((indexes[from]! * place.inodeSize) / place.blockSize);
+function tellRuns(runs: HiddenRuns, slots: ReadonlySet<number>, place: SizedPlace): void {
+  for (const index of [...slots].sort((one, other) => one - other)) {
+    const table = place.block + Math.floor((index * place.inodeSize) / place.blockSize);
+    runs.add(place.first + index, table);
+  }
+  runs.flush(place.first + place.inodes - 1);
+}
+
+/** Runs of hidden inodes. One that reaches the end of a piece waits for the next piece, which may go on with it. */
+class HiddenRuns {
+  readonly #visitor: InodeVisitor;
+  #first = 0;
+  #last = -1;
+  /** Block of the first one. */
+  #table = 0;
+
+  constructor(visitor: InodeVisitor) {
+    this.#visitor = visitor;
+  }
+
+  /** Adds an inode, in order. */
+  add(inode: number, table: number): void {
+    if (inode !== this.#last + 1) {
+      this.flush();
+      this.#first = inode;
+      this.#table = table;
+    }
+    this.#last = inode;
+  }
+
+  /** Tells the last run, unless it reaches inode `end`. */
+  flush(end = 0): void {
+    const [first, last] = [this.#first, this.#last];
+    if (last < 0 || last === end) return;
+    this.#last = -1;
     const inodes = first === last ? `inode ${first} is` : `inodes ${first}-${last} are`;
-    visitor.hidden({
+    this.#visitor.hidden({
       first,
       last,
-      why: `Inode table block ${table} cannot be read, so ${inodes} hidden`,
+      why: `Inode table block ${this.#table} cannot be read, so ${inodes} hidden`,
     });
-    from = to + 1;
   }
 }

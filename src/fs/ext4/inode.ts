@@ -77,7 +77,8 @@ export function inodeSeed(superblock: Superblock, number: number, generation: nu
   return crc32cNumber(generation, crc32cNumber(number, superblock.checksumSeed));
 }
 
-const ZEROS = new Uint8Array(4);
+/** The slot that is summed: a copy, so that its checksum can be zeroed and one call sums it all. */
+let summed = new Uint8Array(256);
 
 /** Whether a slot's checksum is right (kernel: ext4_inode_csum); `undefined` without metadata_csum. */
 export function inodeChecksumOk(
@@ -86,19 +87,17 @@ export function inodeChecksumOk(
   slot: Uint8Array,
 ): boolean | undefined {
   if (!rulesOf(superblock).checksums) return undefined;
-  const view = viewOf(slot);
-  let sum = inodeSeed(superblock, number, view.getUint32(100, true));
-  sum = crc32c(slot.subarray(0, 124), sum);
-  sum = crc32c(ZEROS.subarray(0, 2), sum);
-  sum = crc32c(slot.subarray(126, 128), sum);
-  const high = slot.length > 128 && view.getUint16(128, true) >= 4;
-  if (slot.length > 128) {
-    sum = crc32c(slot.subarray(128, 130), sum);
-    if (high) sum = crc32c(ZEROS.subarray(0, 2), sum);
-    sum = crc32c(slot.subarray(high ? 132 : 130), sum);
-  }
-  const stored = view.getUint16(124, true) + (high ? view.getUint16(130, true) * 0x10000 : 0);
-  return stored === (high ? sum >>> 0 : sum & 0xffff);
+  if (summed.length !== slot.length) summed = new Uint8Array(slot.length);
+  const bytes = summed;
+  bytes.set(slot);
+  const generation = bytes[100]! | (bytes[101]! << 8) | (bytes[102]! << 16) | (bytes[103]! << 24);
+  const low = bytes[124]! | (bytes[125]! << 8);
+  bytes.fill(0, 124, 126);
+  const hasHigh = bytes.length > 128 && (bytes[128]! | (bytes[129]! << 8)) >= 4;
+  const high = hasHigh ? bytes[130]! | (bytes[131]! << 8) : 0;
+  if (hasHigh) bytes.fill(0, 130, 132);
+  const sum = crc32c(bytes, inodeSeed(superblock, number, generation));
+  return low + high * 0x10000 === (hasHigh ? sum : sum & 0xffff);
 }
 
 /** Where a slot is; `undefined` where the number is none, or its group is unknown. */

@@ -4,20 +4,25 @@
  * Blocks are read in order of block number. Checksums are computed only of blocks that hold a wanted name or one of a directory. A
  * block that is poisoned, or whose checksum is wrong, hides its names and no others.
  */
+import { isPromise } from "../../base/index.ts";
+import { isBad } from "./block-reader.ts";
 import {
   directoryChecksumOk,
   inlineEntryRegions,
   isDotName,
+  mayMatter,
   readEntries,
   type DirectoryEntry,
   type EntryRules,
 } from "./directory.ts";
-import type { DirectoryRecord } from "./claims.ts";
+import type { DirectoryRecord } from "./directory-record.ts";
 import { hasFeature } from "./features.ts";
-import { INODE_FLAGS, inodeSeed, mapKindOf } from "./inode.ts";
+import { INODE_FLAGS, inodeSeed } from "./inode.ts";
 import { isHostileName } from "./names.ts";
 import { NameTable } from "./name-table.ts";
+import { Turns } from "./turns.ts";
 import type { BlockRead, Ext4Volume } from "./volume.ts";
+import { wordsOf } from "./words.ts";
 
 /** Which names are collected: of these inodes, or of all. Directories' names always are. */
 export type WantedNames = ReadonlySet<number> | "all";
@@ -28,8 +33,10 @@ interface PendingRun {
   readonly count: number;
 }
 
-const READ_BYTES_MAX = 1024 * 1024;
+/** The longest read that stays on this thread and in the processor's cache, and whose buffer is used again. */
+const READ_BYTES_MAX = 128 * 1024;
 const GAP_BLOCKS = 8;
+const NO_WORDS = new Uint32Array(0);
 
 /** Collects names from all directories of a scan. */
 export async function collectNames(
@@ -40,6 +47,23 @@ export async function collectNames(
   const pass = new NamePass(volume, directories, wanted);
   await pass.readAll();
   return pass.table;
+}
+
+/** Where the runs end that are read together with run `first`: the block behind them, and the next run's index. */
+function spanFrom(
+  pending: readonly PendingRun[],
+  first: number,
+  limit: number,
+): { readonly end: number; readonly next: number } {
+  const from = pending[first]!.block;
+  let end = from + pending[first]!.count;
+  let next = first + 1;
+  for (; next < pending.length; next += 1) {
+    const { block, count } = pending[next]!;
+    if (block > end + GAP_BLOCKS || block - from >= limit) break;
+    end = Math.max(end, block + count);
+  }
+  return { end, next };
 }
 
 class NamePass {
@@ -71,29 +95,28 @@ class NamePass {
     const { blockSize } = this.#volume.superblock;
     const pending: PendingRun[] = [];
     for (const directory of this.#directories) {
-      if (mapKindOf(directory.inode) === "inline") this.#readInline(directory);
-      const blocks = Math.ceil(directory.inode.size / blockSize);
-      for (const run of directory.runs) {
+      if (directory.inline) this.#readInline(directory);
+      const blocks = Math.ceil(directory.size / blockSize);
+      const { runs } = directory;
+      for (let at = 0; at < runs.length; at += 3) {
         // Blocks past the size hold no names (kernel: ext4_readdir ends at i_size).
-        const count = Math.min(run.count, blocks - run.logical);
-        if (count > 0) pending.push({ directory, block: run.block, count });
+        const count = Math.min(runs[at + 2]!, blocks - runs[at]!);
+        if (count > 0) pending.push({ directory, block: runs[at + 1]!, count });
       }
     }
     pending.sort((one, other) => one.block - other.block);
     const limit = Math.max(1, Math.floor(READ_BYTES_MAX / blockSize));
+    const turns = new Turns();
     for (let first = 0; first < pending.length;) {
-      const from = pending[first]!.block;
-      let end = from + pending[first]!.count;
-      let next = first + 1;
-      while (
-        next < pending.length &&
-        pending[next]!.block <= end + GAP_BLOCKS &&
-        pending[next]!.block - from < limit
-      ) {
-        end = Math.max(end, pending[next]!.block + pending[next]!.count);
-        next += 1;
+      const { end, next } = spanFrom(pending, first, limit);
+      for (let at = pending[first]!.block; at < end; at += limit) {
+        const count = Math.min(limit, end - at);
+        const found = this.#volume.readBlocks(at, count, true);
+        const read = isPromise(found) ? await found : found;
+        for (let index = first; index < next; index += 1)
+          this.#readRun(pending[index]!, read, { from: at, end: at + count });
       }
-      await this.#readSpan({ from, end, limit }, pending.slice(first, next));
+      if ((first ^ next) >= 64) await turns.take();
       first = next;
       if (this.#stepsLeft <= 0) {
         this.#volume.report({
@@ -105,76 +128,69 @@ class NamePass {
     }
   }
 
-  /** Reads blocks `[from, end)` in pieces of `limit`, for the runs that lie in them. */
-  async #readSpan(
-    span: { from: number; end: number; limit: number },
-    runs: readonly PendingRun[],
-  ): Promise<void> {
+  /** Reads the blocks of a run that lie in what was read. */
+  #readRun(
+    run: PendingRun,
+    read: BlockRead | undefined,
+    span: { readonly from: number; readonly end: number },
+  ): void {
     const { blockSize } = this.#volume.superblock;
-    for (let at = span.from; at < span.end; at += span.limit) {
-      const count = Math.min(span.limit, span.end - at);
-      const read = await this.#volume.readBlocks(at, count, true);
-      for (const run of runs) {
-        this.#stepsLeft -= 1;
-        const start = Math.max(at, run.block);
-        const end = Math.min(at + count, run.block + run.count);
-        for (let block = start; block < end && this.#stepsLeft > 0; block += 1) {
-          this.#stepsLeft -= 1;
-          this.#readBlock(run.directory, read, { block, offset: (block - at) * blockSize });
-        }
-      }
+    this.#stepsLeft -= 1;
+    const start = Math.max(span.from, run.block);
+    const end = Math.min(span.end, run.block + run.count);
+    if (start >= end) return;
+    const words = read === undefined ? NO_WORDS : wordsOf(read.bytes);
+    for (let block = start; block < end && this.#stepsLeft > 0; block += 1) {
+      this.#stepsLeft -= 1;
+      const offset = (block - span.from) * blockSize;
+      if (read === undefined || (read.bad.length > 0 && isBad(read, offset, blockSize)))
+        this.#reportUnreadable(run.directory, block);
+      else if (mayMatter(words, { at: offset >>> 2, size: blockSize }, this.#rules))
+        this.#readBlock(run.directory, block, read.bytes.subarray(offset, offset + blockSize));
     }
   }
 
-  #readBlock(
-    directory: DirectoryRecord,
-    read: BlockRead | undefined,
-    place: { block: number; offset: number },
-  ): void {
+  #reportUnreadable(directory: DirectoryRecord, block: number): void {
+    const { number } = directory;
     const { blockSize } = this.#volume.superblock;
-    const { inode } = directory;
-    const { block, offset } = place;
-    const range = { offset: block * blockSize, length: blockSize };
-    const poisoned = read?.bad.some(
-      (bad) => bad.offset < offset + blockSize && bad.offset + bad.length > offset,
-    );
-    if (read === undefined || poisoned === true) {
-      this.#volume.report({
-        range,
-        inode: inode.number,
-        message: `Directory block ${block} of inode ${inode.number} cannot be read: its names are hidden`,
-      });
-      return;
-    }
-    const bytes = read.bytes.subarray(offset, offset + blockSize);
+    this.#volume.report({
+      range: { offset: block * blockSize, length: blockSize },
+      inode: number,
+      message: `Directory block ${block} of inode ${number} cannot be read: its names are hidden`,
+    });
+  }
+
+  #readBlock(directory: DirectoryRecord, block: number, bytes: Uint8Array): void {
     const why = this.#readRegion(bytes);
     if (this.#found.length === 0 && why === undefined) return;
     if (!this.#isTrusted(directory)) {
       this.#found.length = 0;
       return;
     }
+    const { number } = directory;
+    const range = { offset: block * bytes.length, length: bytes.length };
     if (this.#checksums && !directoryChecksumOk(bytes, this.#seed(directory))) {
       this.#found.length = 0;
       this.#volume.report({
         range,
-        inode: inode.number,
-        message: `Directory block ${block} of inode ${inode.number} has a wrong checksum: its names are hidden`,
+        inode: number,
+        message: `Directory block ${block} of inode ${number} has a wrong checksum: its names are hidden`,
       });
       return;
     }
     if (why !== undefined) {
       this.#volume.report({
         range,
-        inode: inode.number,
-        message: `Directory block ${block} of inode ${inode.number} is wrong: ${why}; names behind it are hidden`,
+        inode: number,
+        message: `Directory block ${block} of inode ${number} is wrong: ${why}; names behind it are hidden`,
       });
     }
     this.#keepFound(directory, bytes);
   }
 
   #isTrusted(directory: DirectoryRecord): boolean {
-    const { number, checksumOk } = directory.inode;
-    if (checksumOk !== false) return true;
+    const { number } = directory;
+    if (directory.inode.checksumOk !== false) return true;
     const message = `Inode ${number}, a directory, has a wrong checksum, so its names are hidden`;
     if (!this.#distrusted.has(number)) this.#volume.report({ inode: number, message });
     this.#distrusted.add(number);
@@ -238,7 +254,7 @@ function bitsOf(
   const set = (inode: number): void => {
     if (inode <= inodeCount) bits[inode >>> 3]! |= 1 << (inode & 7);
   };
-  for (const { inode } of directories) set(inode.number);
+  for (const { number } of directories) set(number);
   for (const inode of wanted) set(inode);
   return bits;
 }

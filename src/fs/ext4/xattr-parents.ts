@@ -41,7 +41,7 @@ export async function xattrParents(
       if (chunk.stride * 4 > CORE_LENGTH) note(slotXattrs(chunk, at), [inode]);
     },
     hidden: () => undefined,
-    afterChunk: async () => undefined,
+    afterChunk: () => undefined,
   });
   const checked = hasFeature(volume.superblock, "metadata_csum");
   for (const [block, inodes] of [...blocks].sort((one, other) => one[0] - other[0])) {
