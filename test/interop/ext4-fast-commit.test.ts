@@ -103,7 +103,8 @@ async function compareFiles(ours: Side, theirs: Side, judge: Judge): Promise<voi
       kind: file.kind,
       size: file.size,
       generation: file.generation,
-      modified: file.kind === "directory" ? 0 : `${file.modifiedNs}`,
+      // e2fsck writes a tree with the inode as it was when it began to gather extents: an old time with them.
+      modified: file.kind === "directory" || judge.movesTrees ? 0 : `${file.modifiedNs}`,
       links: file.kind === "directory" ? 0 : file.links,
       // A name in a directory that cannot be told cannot be told either.
       paths: judge.unsettled.size > 0 ? [] : file.paths,

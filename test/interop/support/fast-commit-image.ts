@@ -232,7 +232,9 @@ export function makeFastCommitImage(options: FastCommitImageOptions): FastCommit
   const byLinux = join(folder, "linux.img");
   copyFileSync(image, byLinux);
   const mounting = ["-o", "loop,noinit_itable", byLinux, mount];
-  const refused = spawnSync(findProgram("mount") ?? "mount", mounting).status !== 0;
+  const { status } = spawnSync(findProgram("mount") ?? "mount", mounting);
+  if (status === null) throw new Error(`Linux itself failed while it replayed ${byLinux}`);
+  const refused = status !== 0;
   if (!refused) run("umount", [mount]);
   const byE2fsck = join(folder, "e2fsck.img");
   copyFileSync(image, byE2fsck);
