@@ -10,6 +10,7 @@
  */
 import { CommanderError } from "commander";
 import { ERROR_CODES, MediaError, StorageError, toStorageError } from "../base/index.ts";
+import { isMediaFailure } from "../os/index.ts";
 import type { JsonDocument } from "./command.ts";
 import { printable } from "./style.ts";
 
@@ -80,12 +81,15 @@ function usage(message: string): Failure {
   return { exitCode, document, text: `${text}Run theriac --help, or theriac help COMMAND\n` };
 }
 
+/** 1 says that data is missing. A code outside our table (EINVAL, EMFILE) became EIO, but tells nothing of data. */
+function exitCodeOf(error: StorageError): number {
+  const below = (error.cause as NodeJS.ErrnoException | undefined)?.code;
+  const foreign = error.code === "EIO" && below !== undefined && !isMediaFailure(error);
+  return foreign ? 3 : ERROR_CODES[error.code].exitCode;
+}
+
 function storage(error: StorageError): Failure {
-  const { document, text, exitCode } = failure(
-    ERROR_CODES[error.code].exitCode,
-    error.code,
-    error.message,
-  );
+  const { document, text, exitCode } = failure(exitCodeOf(error), error.code, error.message);
   const { syscall, path } = error;
   if (!(error instanceof MediaError)) {
     return { exitCode, text, document: { ...document, syscall, path } };

@@ -51,6 +51,8 @@ export interface HostFiles {
   open(path: string, options?: OpenOptions): HostFile;
   /** `undefined` where nothing is. */
   info(path: string): HostFileInfo | undefined;
+  /** The path without symbolic links, or as it is where that cannot be told. @default every path is real */
+  real?(path: string): string;
   /** Replaces `to` in one step; durable once the directory is synced. */
   rename(from: string, to: string): void;
   /** Removes a file; no error where there is none. */

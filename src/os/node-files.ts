@@ -15,6 +15,7 @@ import {
   read as readInPool,
   readFileSync,
   readSync,
+  realpathSync,
   renameSync,
   rmSync,
   statSync,
@@ -37,6 +38,7 @@ const CALL_LIMIT = 1024 ** 3;
 export const nodeFiles: HostFiles = {
   open: (path, options = {}) => openFile(path, options),
   info: (path) => guard("stat", path, () => infoOf(path)),
+  real: (path) => realOf(path),
   rename: (from, to) => guard("rename", from, () => renameSync(from, to)),
   remove: (path) => guard("unlink", path, () => rmSync(path, { force: true })),
   syncDirectoryOf: (path) => guard("fsync", path, () => syncDirectory(dirname(path))),
@@ -218,6 +220,14 @@ function infoOf(path: string): HostFileInfo | undefined {
     size: kind === "block" ? blockSize(path, stats) : Number(stats.size),
     modifiedNs: stats.mtimeNs,
   };
+}
+
+function realOf(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
 }
 
 function kindOf(stats: BigIntStats): HostFileInfo["kind"] {

@@ -5,6 +5,7 @@ import {
   mkdtempSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from "node:fs";
@@ -161,6 +162,35 @@ describe("createImage() and adoptImage()", () => {
       "poison",
       "slow",
     ]);
+    device.close();
+  });
+
+  test("an image has one list, whatever links lead to it", () => {
+    createImage(path, { size: SIZE }).close();
+    const link = join(folder, "link.img");
+    symlinkSync("disk.img", link);
+    const device = openDevice(path, { access: "write" });
+    device.recordBad({ offset: 4096, length: 64 }, "poisoned");
+    device.close();
+    const linked = openDevice(link);
+    expect(linked.poison.totals().poisoned).toBe(64);
+    linked.close();
+    expect(codeOf(() => adoptImage(link))).toBe("EEXIST");
+    expect(existsSync(`${link}.theriac`)).toBe(false);
+  });
+
+  test("a list of a hundred thousand tiny ranges cuts a read into as many pieces", async () => {
+    writeFileSync(path, new Uint8Array(4 * 1024 * 1024).fill(5));
+    const poison = Array.from({ length: 131_072 }, (_, index) => ({
+      offset: index * 32,
+      length: 16,
+      state: "poisoned" as const,
+    }));
+    const device = openDevice(path, { poison });
+    const into = new Uint8Array(4 * 1024 * 1024);
+    const { missing } = await device.read(into, 0, "recovery");
+    expect(missing.length).toBe(131_072);
+    expect([into[0], into[16], into[31], into[32]]).toEqual([0, 5, 5, 0]);
     device.close();
   });
 

@@ -1,10 +1,12 @@
 /** The machine's files: reads around ends and limits, refusals, and errors with their file. */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { AssertionError, isPromise, StorageError } from "../../src/base/index.ts";
+import { hostError } from "../../src/os/host-error.ts";
 import { nodeFiles } from "../../src/os/index.ts";
 
 let folder = "";
@@ -72,6 +74,20 @@ describe("nodeFiles", () => {
     expect(failure(() => nodeFiles.open(join(gone, "x"))).code).toBe("ENOTDIR");
     symlinkSync("loop", join(folder, "loop"));
     expect(failure(() => nodeFiles.open(join(folder, "loop"))).code).toBe("ENOENT");
+  });
+
+  test("a device without a driver, or a socket, is no missing data, and every failure names its file", async () => {
+    const path = join(folder, "socket");
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(path, resolve));
+    expect(failure(() => nodeFiles.open(path))).toEqual({ code: "ENOENT", path });
+    await new Promise((resolve) => server.close(resolve));
+    const full = Object.assign(new Error("ENOSPC: no space left on device, write"), {
+      code: "ENOSPC",
+    });
+    expect(hostError(full, "write", "/mnt/x.img").message).toBe(
+      'ENOSPC: no space left on device, write "/mnt/x.img"',
+    );
   });
 
   test("info(), rename() and remove() do what they say", () => {
