@@ -1,5 +1,5 @@
 /** OpenDonor: a donor by the name that a person gave: a directory, or a raw image with whatever list belongs to it. */
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { StorageError } from "../base/index.ts";
 import {
@@ -56,6 +56,22 @@ function salvageHoles(name: string, size: number): readonly StateRange[] {
   if (!salvaged) return [];
   const holes = readMap(nodeFiles, map, size).gaps(0, size);
   return Array.from(holes, ({ offset, length }) => ({ offset, length, state: "poisoned" }));
+}
+
+/**
+ * Refuses a target that is named as its own donor, under whatever name: it has no byte that it misses, and compares equal with itself.
+ *
+ * @throws {StorageError} ECANCELED
+ */
+export function refuseItself(target: string, names: readonly string[]): void {
+  const own = statSync(target, { throwIfNoEntry: false });
+  for (const name of names) {
+    const other = statSync(name, { throwIfNoEntry: false });
+    if (own === undefined || own.ino !== other?.ino || own.dev !== other.dev) continue;
+    throw new StorageError("ECANCELED", `Refused donor "${name}": it is the target itself`, {
+      path: name,
+    });
+  }
 }
 
 /** Opens all donors, or none. */

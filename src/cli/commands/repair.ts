@@ -6,6 +6,7 @@ import {
   openDonors,
   openTarget,
   readPlan,
+  refuseItself,
   repair as repairTarget,
   repairExitCode,
   type Plan,
@@ -45,7 +46,9 @@ async function run(
   how: { options: Options; plan: Plan | undefined },
 ): Promise<Repair> {
   const { options, plan } = how;
-  const donors = await openDonors(plan?.donors.map(({ name }) => name) ?? options.from ?? []);
+  const names = plan?.donors.map(({ name }) => name) ?? options.from ?? [];
+  refuseItself(image, names);
+  const donors = await openDonors(names);
   try {
     const target = await openTarget(image, {
       access: "write",

@@ -3,14 +3,15 @@ import type { Command } from "commander";
 import {
   openDonor,
   openTarget,
+  refuseItself,
   verify as verifyTarget,
   verifyExitCode,
   type Verification,
 } from "../../rescue/index.ts";
 import type { CommandContext, CommandModule } from "../command.ts";
 import { printable } from "../style.ts";
-import { formatTable } from "../table.ts";
 import { formatTotals } from "../totals.ts";
+import { wrapped } from "./plan-table.ts";
 import { addPoisonOption, type PoisonOption } from "./shared-options.ts";
 
 interface Options extends PoisonOption {
@@ -25,6 +26,7 @@ export const verify: CommandModule<Options> = {
     ).option("--against <donor>", "backup directory or image to compare every file with");
   },
   async run(context, { args: [image = ""], options }) {
+    refuseItself(image, options.against === undefined ? [] : [options.against]);
     const donor = options.against === undefined ? undefined : await openDonor(options.against);
     try {
       const target = await openTarget(
@@ -52,14 +54,12 @@ export const verify: CommandModule<Options> = {
 
 function* describe(context: CommandContext, result: Verification): Generator<string> {
   const { style, columns } = context;
-  const rows = result.different
-    .slice(0, 200)
-    .map((file) => [printable(file.path), file.result, printable(file.why)]);
-  yield formatTable(
-    [{ title: "path", flexible: true }, { title: "result" }, { title: "why", flexible: true }],
-    rows,
-    { columns, titleStyle: style.dim },
-  );
+  const rows = result.different.slice(0, 200);
+  for (const file of rows)
+    yield wrapped(
+      `${style.bold(printable(file.path))} ${file.result}: ${printable(file.why)}`,
+      columns,
+    );
   if (result.different.length > rows.length)
     yield `... and ${result.different.length - rows.length} more: see --json\n`;
   if (rows.length > 0) yield "\n";

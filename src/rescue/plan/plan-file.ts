@@ -5,11 +5,12 @@
  * plan of any size is small. It names the target by everything that changes when the target does: device UUID and
  * generation, file system UUID and generation, the state of each range, and hashes of the clean bytes beside it.
  */
-import { readFileSync, statSync } from "node:fs";
 import { StorageError, toStorageError, type ByteRange } from "../../base/index.ts";
 import type { Grade } from "../../donor/index.ts";
 import type { OwnerKind, OwnerWhat } from "../../fs/index.ts";
+import { nodeFiles } from "../../os/index.ts";
 import type { PoisonTotals } from "../../poison/index.ts";
+import { readText } from "../durable-text.ts";
 
 /** What is trusted: the least grade that is written. "anything" is for file data only, and is recorded. */
 export type Trust = "proven" | "consistent" | "anything";
@@ -99,7 +100,7 @@ export interface Plan {
 }
 
 /** Largest plan that is read: a million steps need less. */
-const LARGEST = 1024 * 1024 * 1024;
+const LARGEST = 400 * 1024 * 1024;
 
 /**
  * Reads a plan file.
@@ -109,14 +110,7 @@ const LARGEST = 1024 * 1024 * 1024;
 export async function readPlan(path: string): Promise<Plan> {
   let value: unknown;
   try {
-    const { size } = statSync(path);
-    if (size > LARGEST)
-      throw new StorageError(
-        "EBADMSG",
-        `Cannot read plan "${path}": ${size} bytes are more than ${LARGEST}`,
-        { path },
-      );
-    value = JSON.parse(readFileSync(path, "utf8"));
+    value = JSON.parse(readText(nodeFiles, path, LARGEST));
   } catch (error) {
     if (error instanceof SyntaxError)
       throw new StorageError(

@@ -76,11 +76,22 @@ async function planOne(planner: Planner, damage: Leftover, work: RawWork): Promi
     if (rest.length === 0) return;
   }
   const action = reasons.length === 0 ? "unavailable" : "refused";
-  const reason =
-    reasons.length === 0
-      ? "only an image of the same generation can give these bytes, and no donor is one"
-      : reasons.join("; ");
-  for (const part of rest) leave(planner, part, { action, reason });
+  const reason = reasons.length === 0 ? whyNobody(damage) : reasons.join("; ");
+  for (const part of rest) {
+    const fileOffset =
+      damage.fileOffset === undefined
+        ? {}
+        : { fileOffset: damage.fileOffset + part.offset - damage.offset };
+    leave(planner, part, { action, reason, ...fileOffset });
+  }
+}
+
+/** Why no donor was asked. The bytes of a file with a path may come from any copy of it; all else only from an image. */
+function whyNobody(damage: Leftover): string {
+  const isFile = damage.fileOffset !== undefined && (damage.owners[0]?.paths?.length ?? 0) > 0;
+  return isFile
+    ? "no donor has this file"
+    : "only an image of the same generation can give these bytes, and no donor is one";
 }
 
 /** Why a range is never written from raw images, whatever the donors hold. */

@@ -68,10 +68,12 @@ export function ownerOf(damage: Damage): StepOwner {
 export function leave(
   planner: Planner,
   damage: Damage,
-  why: { action: "refused" | "unavailable" | "left"; reason: string },
+  why: { action: "refused" | "unavailable" | "left"; reason: string; fileOffset?: number },
 ): void {
   const { offset, length, state } = damage;
-  planner.drafts.push({ offset, length, state, owner: ownerOf(damage), ...why });
+  const { fileOffset, ...told } = why;
+  const owner = fileOffset === undefined ? ownerOf(damage) : { ...ownerOf(damage), fileOffset };
+  planner.drafts.push({ offset, length, state, owner, ...told });
 }
 
 const zeroHashes = new Map<number, string>();

@@ -2,8 +2,9 @@
  * Fresh: whether a target still is what a plan knew. Anything that changed refuses the plan as a whole, before the first write: what moved an
  * owner may have moved them all.
  */
-import { StorageError } from "../../base/index.ts";
+import { endOf, StorageError } from "../../base/index.ts";
 import { readOrMissing } from "../../donor/index.ts";
+import { findDamage, isMissing, type Damage } from "../damage.ts";
 import type { Plan, PlannedVolume, PlanStep } from "../plan/plan-file.ts";
 import { sha256 } from "../plan/planner.ts";
 import type { Target, Volume } from "../target.ts";
@@ -32,6 +33,32 @@ export async function checkFresh(plan: Plan, target: Target): Promise<void> {
     const changed = await whatChangedAround(target, step);
     if (changed !== undefined) stale(changed);
   }
+  const owners = whatChangedOfOwners(plan.steps, await findDamage(target));
+  if (owners !== undefined) stale(owners);
+}
+
+/** A plan may have been edited: zeros only where nothing is missing, a donor's bytes only for the owner that the plan names. */
+function whatChangedOfOwners(
+  steps: readonly PlanStep[],
+  damages: readonly Damage[],
+): string | undefined {
+  let first = 0;
+  for (const step of steps) {
+    if (step.action !== "write" && step.action !== "zero") continue;
+    while (first < damages.length && endOf(damages[first] as Damage) <= step.offset) first += 1;
+    for (let at = first; at < damages.length; at += 1) {
+      const damage = damages[at] as Damage;
+      if (damage.offset >= endOf(step)) break;
+      const owner = damage.owners[0];
+      const right =
+        step.action === "zero"
+          ? !isMissing(damage)
+          : owner?.kind === step.owner.kind && owner.inode === step.owner.inode;
+      if (!right)
+        return `bytes ${step.offset} to ${endOf(step)} do not belong to what the plan says (${step.owner.what})`;
+    }
+  }
+  return undefined;
 }
 
 function whatChangedOfDevice(plan: Plan, target: Target): string | undefined {

@@ -10,6 +10,7 @@
  * - what could not be read is a hole of zeros in the output: the map alone tells it from zeros that were read, so keep both
  * - nothing that exists is overwritten, unless it is the output of this very salvage (S26)
  */
+import { resolve } from "node:path";
 import { endOf, RangeSet, StorageError, type ByteRange } from "../../base/index.ts";
 import { cleanPieces } from "../../donor/index.ts";
 import { nodeFiles, type HostFile, type HostFiles } from "../../os/index.ts";
@@ -56,6 +57,7 @@ export async function salvage(
 ): Promise<Salvaged> {
   const files = options.files ?? nodeFiles;
   const map = options.map ?? `${out}.map`;
+  checkNames(out, map);
   const earlier = await earlierWork(source, { out, map, files });
   const done = earlier.done;
   const resumed = done.byteLength;
@@ -101,6 +103,16 @@ export async function salvage(
     holes: [...work.holes],
     map,
   };
+}
+
+/** A name that ends so is an image's list: a map or an output there would be taken for one. */
+function checkNames(out: string, map: string): void {
+  for (const name of [out, map]) {
+    if (name.endsWith(".theriac"))
+      throw new RangeError(`Cannot salvage to "${name}": names in .theriac belong to lists`);
+  }
+  if (resolve(out) === resolve(map))
+    throw new RangeError(`Cannot salvage to "${out}": want another name for the map`);
 }
 
 interface Work {

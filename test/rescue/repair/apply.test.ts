@@ -1,4 +1,5 @@
 /** Plans: their file, what makes one stale, and that a stale one writes nothing. */
+import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
@@ -76,6 +77,23 @@ describe("applyPlan()", () => {
       applyPlan(made.plan, { target: made.target, donors: [openDirectoryDonor(made.root)] }),
     ).rejects.toThrow(expect.objectContaining({ code: "ESTALE" }));
     expect(Buffer.compare(before, made.target.bytes)).toBe(0);
+  });
+
+  test("refuses a plan that was edited to put zeros over data, or a donor's bytes over another owner", async () => {
+    const { target, plan, root } = await planned();
+    const [step] = plan.steps;
+    if (step === undefined) throw new Error("no step");
+    const zeros = createHash("sha256").update(new Uint8Array(512)).digest("hex");
+    for (const wrong of [
+      { ...step, action: "zero" as const, sha256: zeros },
+      { ...step, owner: { ...step.owner, inode: 3 } },
+    ]) {
+      const edited = { ...plan, steps: [wrong] };
+      await expect(
+        applyPlan(edited, { target, donors: [openDirectoryDonor(root)] }),
+      ).rejects.toThrow(expect.objectContaining({ code: "ESTALE" }));
+    }
+    expect(target.device.poison.totals().poisoned).toBe(512);
   });
 
   test("refuses a plan of another device, size or file system", async () => {
