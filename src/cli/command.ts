@@ -66,6 +66,8 @@ export interface CommandContext {
   checkpoint(): Promise<void>;
   /** One line to stderr, as `theriac: warning: ...`; control characters are made visible. */
   warn(message: string): void;
+  /** Text to stderr as it is, for people, where stdout is another program's text. */
+  tell(text: string): void;
 }
 
 /** One verb. */

@@ -170,6 +170,10 @@ function createContext(call: Call, interruption: Interruption, progress: Progres
     progress,
     signal: interruption.signal,
     checkpoint: () => interruption.checkpoint(),
+    tell(text) {
+      progress.end();
+      process.stderr.write(text);
+    },
     warn(message) {
       progress.end();
       process.stderr.write(`theriac ${call.entry.name}: warning: ${printable(message)}\n`);

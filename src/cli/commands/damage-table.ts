@@ -4,6 +4,7 @@ import type { Damage } from "../../rescue/index.ts";
 import { isMissing } from "../../rescue/index.ts";
 import { printable, type Style } from "../style.ts";
 import { formatTable } from "../table.ts";
+import { wrapped } from "./plan-table.ts";
 
 /** Rows that a table shows; the document always has all. */
 const MOST_ROWS = 200;
@@ -12,6 +13,8 @@ const MOST_ROWS = 200;
 export interface DamageTableOptions {
   readonly style: Style;
   readonly columns: number;
+  /** Whether something that belongs to the table follows, so that no empty line does. @default false */
+  readonly close?: boolean;
 }
 
 /** What is damaged, as two tables with their titles; "" where nothing is. */
@@ -24,7 +27,9 @@ export function* damageTables(
   );
   const others = damage.filter((one) => !files.includes(one));
   if (files.length > 0) yield* section("Files", fileRows(files), options);
-  if (others.length > 0) yield* section("Elsewhere", classRows(others), options);
+  if (others.length === 0) return;
+  yield* section("Elsewhere", classRows(others), { ...options, close: true });
+  yield* meanings(others, options);
 }
 
 interface Rows {
@@ -40,7 +45,7 @@ function* section(title: string, rows: Rows, options: DamageTableOptions): Gener
   });
   if (rows.rows.length > MOST_ROWS)
     yield `... and ${rows.rows.length - MOST_ROWS} more rows: see --json\n`;
-  yield "\n";
+  if (options.close !== true) yield "\n";
 }
 
 /** One row for each range of each file. */
@@ -74,21 +79,11 @@ function fileRows(damage: readonly Damage[]): Rows {
 
 /** One row for each class of what is no file's content. */
 function classRows(damage: readonly Damage[]): Rows {
-  const classes = new Map<
-    string,
-    { ranges: number; bytes: number; missing: boolean; why: string }
-  >();
+  const classes = new Map<string, { ranges: number; bytes: number; missing: boolean }>();
   for (const one of damage) {
-    const owner = one.owners[0];
-    const key =
-      owner === undefined
-        ? "unknown"
-        : owner.kind === owner.what
-          ? owner.kind
-          : `${owner.kind}: ${owner.what}`;
-    const sums = classes.get(key) ?? { ranges: 0, bytes: 0, missing: false, why: owner?.why ?? "" };
+    const key = classOf(one);
+    const sums = classes.get(key) ?? { ranges: 0, bytes: 0, missing: false };
     classes.set(key, {
-      ...sums,
       ranges: sums.ranges + 1,
       bytes: sums.bytes + one.length,
       missing: sums.missing || isMissing(one),
@@ -99,7 +94,6 @@ function classRows(damage: readonly Damage[]): Rows {
     String(sums.ranges),
     formatSize(sums.bytes),
     sums.missing ? "yes" : "no",
-    printable(sums.why),
   ]);
   return {
     titles: [
@@ -107,8 +101,26 @@ function classRows(damage: readonly Damage[]): Rows {
       { title: "places", align: "right" },
       { title: "bytes", align: "right" },
       { title: "missing" },
-      { title: "why", flexible: true },
     ],
     rows,
   };
+}
+
+/** "metadata: inode"; of a class that has the name of its kind that name alone. */
+function classOf({ owners }: Damage): string {
+  const owner = owners[0];
+  if (owner === undefined || owner.kind === owner.what) return owner?.kind ?? "unknown";
+  return `${owner.kind}: ${owner.what}`;
+}
+
+/** What the loss of each class means, a sentence that may need more than a line. */
+function* meanings(damage: readonly Damage[], options: DamageTableOptions): Generator<string> {
+  const told = new Map<string, string>();
+  for (const one of damage) {
+    const why = one.owners[0]?.why ?? "";
+    if (why !== "" && !told.has(classOf(one))) told.set(classOf(one), why);
+  }
+  for (const [key, why] of told)
+    yield wrapped(`${key.replace(/^.*: /, "")}: ${printable(why)}`, options.columns);
+  yield "\n";
 }

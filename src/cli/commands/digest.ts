@@ -3,6 +3,7 @@ import { open, rename, rm } from "node:fs/promises";
 import type { Command } from "commander";
 import { formatSize, toStorageError } from "../../base/index.ts";
 import { BLOCK_HASH_BYTES, digestTree, type DigestResult } from "../../donor/index.ts";
+import { checkReplaceable } from "../replaceable.ts";
 import type { CommandContext, CommandModule, CommandResult } from "../command.ts";
 
 interface Options {
@@ -87,6 +88,7 @@ async function toFile(
   tree: string,
   output: string,
 ): Promise<DigestResult> {
+  checkReplaceable(output, "theriac.digest/1");
   const temporary = `${output}.new`;
   const fail = (error: unknown): never => {
     throw toStorageError(error, { path: output, syscall: "write" });

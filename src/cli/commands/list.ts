@@ -12,7 +12,7 @@ import {
 } from "../../poison/index.ts";
 import type { CommandContext, CommandModule } from "../command.ts";
 import { openListed } from "../open-listed.ts";
-import { printable, stateColor } from "../style.ts";
+import { createStyle, printable, stateColor } from "../style.ts";
 import { formatTotals } from "../totals.ts";
 import { addPoisonOption } from "./shared-options.ts";
 
@@ -56,7 +56,10 @@ export const list: CommandModule<ListOptions> = {
       return {
         exitCode: 0,
         document: { ...document, text: context.json ? [...text()].join("") : "" },
-        text,
+        text: function* () {
+          yield* text();
+          context.tell(formatTotals(totals, createStyle(false)));
+        },
       };
     }
     const document = { schema: "theriac.list/1", target: image, totals, notes, ranges: shown() };

@@ -6,11 +6,13 @@ import {
   makePlan,
   openDonors,
   openTarget,
+  refuseItself,
   type Plan,
 } from "../../rescue/index.ts";
 import { nodeFiles } from "../../os/index.ts";
 import type { CommandContext, CommandModule } from "../command.ts";
 import { jsonPieces } from "../json.ts";
+import { checkReplaceable } from "../replaceable.ts";
 import { printable } from "../style.ts";
 import { formatTotals } from "../totals.ts";
 import { planTable } from "./plan-table.ts";
@@ -29,6 +31,8 @@ export const plan: CommandModule<Options> = {
     ).option("-o, --output <plan>", "where the plan goes; repair --apply takes it");
   },
   async run(context, { args: [image = ""], options }) {
+    if (options.output !== undefined) checkReplaceable(options.output, "theriac.plan/1");
+    refuseItself(image, options.from ?? []);
     const target = await openTarget(
       image,
       options.poison === undefined ? {} : { poison: options.poison },
