@@ -132,6 +132,15 @@ export class MediaDevice implements ManagedDevice {
   /** The same on this thread, without simulated delay. */
   readSync(into: Uint8Array, offset: number, mode: AccessMode = "access"): ReadResult {
     this.#check({ offset, length: into.length });
+    const { list } = this.ledger;
+    if (this.#unsettled.empty && (list.empty || !list.hasBad(offset, into.length))) {
+      const faults = this.media.readSync(into, offset);
+      if (faults.length === 0) return COMPLETE;
+      const whole = { offset, length: into.length };
+      const failed = { into, offset, mode, missing: [], pieces: [whole] };
+      this.#note(faults, failed, whole);
+      return this.#finish(failed);
+    }
     const reading = this.#reading(into, offset, mode);
     for (const piece of reading.pieces) {
       this.#note(this.media.readSync(this.#part(reading, piece), piece.offset), reading, piece);
