@@ -38,6 +38,7 @@ import type { DirectAccess } from "./direct-access.ts";
 import { DirectFace } from "./direct-face.ts";
 import { guardedMedia } from "./guarded-media.ts";
 import { reachOf } from "./heal-job.ts";
+import { goodHole } from "./hole.ts";
 import { InFlight } from "./in-flight.ts";
 import { Ledger, type LedgerOptions, type StateChanges } from "./ledger.ts";
 import type { Faults, Media } from "./media.ts";
@@ -133,15 +134,10 @@ export class MediaDevice implements ManagedDevice {
   readSync(into: Uint8Array, offset: number, mode: AccessMode = "access"): ReadResult {
     this.#check({ offset, length: into.length });
     const { list } = this.ledger;
-    if (this.#unsettled.empty && (list.empty || !list.hasBad(offset, into.length))) {
-      const faults = this.media.readSync(into, offset);
-      if (faults.length === 0) return COMPLETE;
-      const whole = { offset, length: into.length };
-      const failed = { into, offset, mode, missing: [], pieces: [whole] };
-      this.#note(faults, failed, whole);
-      return this.#finish(failed);
-    }
-    const reading = this.#reading(into, offset, mode);
+    const isGood = this.#unsettled.empty && (list.empty || !list.hasBad(offset, into.length));
+    const reading: Reading = isGood
+      ? { into, offset, mode, missing: [], pieces: [{ offset, length: into.length }] }
+      : this.#reading(into, offset, mode);
     for (const piece of reading.pieces) {
       this.#note(this.media.readSync(this.#part(reading, piece), piece.offset), reading, piece);
       if (mode === "failFast" && reading.missing.length > 0) break;
@@ -325,6 +321,10 @@ export class MediaDevice implements ManagedDevice {
     if (options.remember) this.ledger.needStore();
     this.ledger.mark(changes);
     if (options.remember) this.ledger.sync();
+  }
+
+  holeFrom(offset: number): number {
+    return this.#unsettled.empty ? goodHole(this.media, this.poison, offset) : 0;
   }
 
   recordRead(range: ByteRange): void {

@@ -81,7 +81,7 @@ describe("a file on media that fail", () => {
       const { missing } = await device.read(into, offset, prng.pick(["access", "recovery"]));
       const wanted = Array.from(disk.bad.within(offset, into.length));
       expect(missing.map(({ offset: at, length }) => ({ offset: at, length }))).toEqual(wanted);
-      for (const gap of [...disk.bad.gaps(offset, into.length)]) {
+      for (const gap of disk.bad.gaps(offset, into.length)) {
         const from = gap.offset - offset;
         const same = Buffer.compare(
           into.subarray(from, from + gap.length),

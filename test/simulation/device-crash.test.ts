@@ -164,6 +164,12 @@ async function judgeWorld(
   const reader = openDevice(PATH, { files: world.crash("nothing") });
   await judge(reader, one, context.said);
   reader.close();
+  // Settled and closed: what was put back is durable, or a second crash would take it.
+  const settled = world.crash("nothing");
+  openDevice(PATH, { files: settled, access: "write" }).close();
+  const after = openDevice(PATH, { files: settled.crash("nothing") });
+  await judge(after, one, context.said);
+  after.close();
   const again = world.crash("nothing");
   again.crashAt(1 + context.prng.below(8));
   try {
