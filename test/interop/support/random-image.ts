@@ -96,6 +96,7 @@ export function makeRandomImage(options: RandomImageOptions): RandomImage {
       mount,
       blockSize,
       encrypt: features.has("encrypt"),
+      inlineData: features.has("inline_data"),
       fastCommit: features.has("fast_commit"),
     });
     dirty = true;
