@@ -116,6 +116,9 @@ export interface ManagedDevice extends Device {
   /** Ends poison without data, on explicit request: the range becomes lost, never clean. Bytes; whole clear units. */
   clear(range: ByteRange): MaybePromise<void>;
 
+  /** Bytes from `offset` on that are a hole of a sparse image: they read as zeros, none is bad. A scan need not read them. @default 0 */
+  holeFrom?(offset: number): number;
+
   /** Records that a scan read these bytes whole: unread becomes clean. Durable at the next `flush` or `close`. */
   recordRead(range: ByteRange): void;
 

@@ -13,7 +13,7 @@ import {
   type ByteRange,
   type MaybePromise,
 } from "../base/index.ts";
-import { isMediaFailure, type FileMapping, type HostFile } from "../os/index.ts";
+import { dataRanges, isMediaFailure, type FileMapping, type HostFile } from "../os/index.ts";
 import type { Capabilities } from "./device.ts";
 import { NO_FAULTS, type Faults, type Media } from "./media.ts";
 
@@ -76,6 +76,12 @@ export class FileMedia implements Media {
   readBack(into: Uint8Array, offset: number): Faults {
     this.#file.dropCache?.(offset, into.length);
     return this.readSync(into, offset);
+  }
+
+  holeFrom(offset: number): number {
+    for (const data of dataRanges(this.#file, { offset, length: this.size - offset }))
+      return data.offset - offset;
+    return this.size - offset;
   }
 
   write(from: Uint8Array, offset: number): void {

@@ -11,6 +11,7 @@ export function guardedMedia(media: Media, onFailure: (error: unknown) => void):
     read: (into, offset) => media.read(into, offset),
     readSync: (into, offset) => media.readSync(into, offset),
     readBack: (into, offset) => media.readBack(into, offset),
+    holeFrom: (offset) => media.holeFrom?.(offset) ?? 0,
     write: (from, offset) => media.write(from, offset),
     clear: (range) => media.clear(range),
     flush: () => {

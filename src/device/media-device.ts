@@ -165,7 +165,6 @@ export class MediaDevice implements ManagedDevice {
     return reading.into.subarray(start, start + piece.length);
   }
 
-  /** Asks the medium for all pieces from `from` on: a loop, because a list may cut one read into a hundred thousand. */
   #run(reading: Reading, from: number): MaybePromise<ReadResult> {
     for (let index = from; index < reading.pieces.length; index += 1) {
       const piece = reading.pieces[index] as ByteRange;

@@ -35,6 +35,8 @@ export interface Media {
   clear(range: ByteRange): number;
   /** Makes every earlier write durable. @throws {StorageError} */
   flush(): void;
+  /** Bytes from `offset` on that the medium does not hold, and that read as zeros without touching it. @default 0 everywhere */
+  holeFrom?(offset: number): number;
   /** The mapped bytes of a range, up to the end of their window; `undefined` where the medium is not memory. */
   view?(range: ByteRange): Uint8Array;
   /** Closing twice is allowed. */

@@ -2,6 +2,7 @@
 import type { ByteRange } from "../base/index.ts";
 import type { PoisonTotals } from "../poison/index.ts";
 import type { ManagedDevice } from "./device.ts";
+import { skippable } from "./hole.ts";
 import { findMarkers } from "./marker.ts";
 
 /** How a scrub runs. */
@@ -49,6 +50,13 @@ export async function scrub(
   let foundBytes = 0;
   for (let done = 0; done < range.length;) {
     if (signal?.aborted === true) break;
+    const hole = Math.min(skippable(device, range.offset + done, chunk), range.length - done);
+    if (hole > 0) {
+      device.recordRead({ offset: range.offset + done, length: hole });
+      done += hole;
+      onProgress?.(done, range.length);
+      continue;
+    }
     const part = { offset: range.offset + done, length: Math.min(chunk, range.length - done) };
     for (const bad of await scrubPart(device, buffer.subarray(0, part.length), part.offset)) {
       foundBytes += bad.length;

@@ -150,6 +150,16 @@ export class SimulatedMedia implements Media {
     return hit;
   }
 
+  /** A hole of the image, up to the first fault of a read: a fault stands whatever is below it. */
+  holeFrom(offset: number): number {
+    let length = this.#inner.holeFrom?.(offset) ?? 0;
+    for (const kind of ["poison", "transient"] as const) {
+      const fault = this.#faults[kind].first(offset, length);
+      if (fault !== undefined) length = Math.max(0, fault.offset - offset);
+    }
+    return length;
+  }
+
   /** Stores bytes whatever the faults are: how an injection destroys data. */
   destroy(from: Uint8Array, offset: number): void {
     this.#inner.write(from, offset);

@@ -1,6 +1,6 @@
 /** Scan: reads everything, so that what was unread becomes clean, and what was latent becomes known. */
 import type { ByteRange } from "../base/index.ts";
-import type { ReadResult } from "../device/index.ts";
+import { skippable, type ReadResult } from "../device/index.ts";
 import { cleanPieces, readOrMissing } from "../donor/index.ts";
 import type { Target } from "./target.ts";
 
@@ -28,17 +28,30 @@ export async function scan(
   const { device } = target;
   const buffer = new Uint8Array(Math.min(READ_SIZE, device.size));
   let read = 0;
-  for (let offset = 0; offset < device.size; offset += READ_SIZE) {
+  for (let offset = 0; offset < device.size;) {
     await options.checkpoint?.();
-    const range: ByteRange = { offset, length: Math.min(READ_SIZE, device.size - offset) };
-    const { missing } = await readAndRecord(target, buffer.subarray(0, range.length), offset);
-    for (const piece of cleanPieces(range, missing)) {
+    const hole = skippable(device, offset, READ_SIZE);
+    const length = hole > 0 ? hole : Math.min(READ_SIZE, device.size - offset);
+    const range: ByteRange = { offset, length };
+    const clean = hole > 0 ? [range] : await readPieces(target, buffer.subarray(0, length), offset);
+    for (const piece of clean) {
       device.recordRead(piece);
       read += piece.length;
     }
-    options.onProgress?.(offset + range.length, device.size);
+    offset += length;
+    options.onProgress?.(offset, device.size);
   }
   return { read, missing: device.size - read };
+}
+
+/** @returns what came */
+async function readPieces(
+  target: Target,
+  into: Uint8Array,
+  offset: number,
+): Promise<readonly ByteRange[]> {
+  const { missing } = await readAndRecord(target, into, offset);
+  return cleanPieces({ offset, length: into.length }, missing);
 }
 
 /** Reads a range of the target, and puts on its list what is missing although no list names it: markers of a lost list. */

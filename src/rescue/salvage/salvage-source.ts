@@ -17,6 +17,8 @@ export interface SalvageSource {
   /** Ranges that are known bad, ascending: they are not read. */
   bad(): MaybePromise<readonly ByteRange[]>;
   read(into: Uint8Array, offset: number): MaybePromise<ReadResult>;
+  /** Bytes from `offset` on that are a hole and none of them bad: zeros that need not be read. @default 0 */
+  holeFrom?(offset: number): number;
   /** Told of everything that came whole. */
   came(range: ByteRange): void;
 }
@@ -35,6 +37,7 @@ export function wholeTarget(target: Target): SalvageSource {
     names: { ...(uuid === undefined ? {} : { "device UUID": uuid }), ...Object.fromEntries(uuids) },
     bad: () => [...device.poison.bad({ offset: 0, length: device.size })],
     read: async (into, offset) => await readAndRecord(target, into, offset),
+    holeFrom: (offset) => device.holeFrom?.(offset) ?? 0,
     came: (range) => device.recordRead(range),
   };
 }

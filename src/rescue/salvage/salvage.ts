@@ -12,6 +12,7 @@
  */
 import { resolve } from "node:path";
 import { endOf, RangeSet, StorageError, type ByteRange } from "../../base/index.ts";
+import { skippable } from "../../device/index.ts";
 import { cleanPieces } from "../../donor/index.ts";
 import { nodeFiles, type HostFile, type HostFiles } from "../../os/index.ts";
 import { checkIdentity, takeIdentity, writeIdentity } from "./salvage-identity.ts";
@@ -229,11 +230,24 @@ function* pending(work: Work): Generator<ByteRange> {
   for (const { offset, length } of work.holes) settled.add(offset, length);
   for (const gap of settled.gaps(0, work.source.size)) {
     for (let at = gap.offset; at < endOf(gap);) {
+      const hole = Math.min(skippable(work.source, at, READ_SIZE), endOf(gap) - at);
+      if (hole > 0) {
+        keepHole(work, { offset: at, length: hole });
+        at += hole;
+        continue;
+      }
       const length = Math.min(READ_SIZE - (at % READ_SIZE), endOf(gap) - at);
       yield { offset: at, length };
       at += length;
     }
   }
+}
+
+/** A hole of the source is one of the output: nothing is read, and nothing written but over what an earlier run left. */
+function keepHole(work: Work, hole: ByteRange): void {
+  work.writer.blank([hole]);
+  work.fresh.add(hole.offset, hole.length);
+  work.source.came(hole);
 }
 
 /** Writes what came, and notes what did not. */

@@ -1,6 +1,6 @@
 /** SparseWriter: writes an output and leaves pages of zeros out, so that holes of the source are holes of the copy. */
 import { endOf, PAGE, roundUp, type ByteRange } from "../../base/index.ts";
-import type { HostFile } from "../../os/index.ts";
+import { dataRanges, type HostFile } from "../../os/index.ts";
 
 const ZEROS = Buffer.alloc(1024 * 1024);
 
@@ -35,7 +35,8 @@ export class SparseWriter {
   /** Makes ranges read as zeros, where an earlier run left something there. */
   blank(ranges: readonly ByteRange[]): void {
     if (!this.#used) return;
-    for (const range of ranges) this.#blankRange(range);
+    for (const range of ranges)
+      for (const data of dataRanges(this.#file, range)) this.#blankRange(data);
   }
 
   #blankRange(range: ByteRange): void {
