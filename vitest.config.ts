@@ -1,4 +1,7 @@
-/** How the suites run: unit is fast and parallel; interop needs other programs and skips, with a reason, without them. */
+/**
+ * How the suites run: unit is fast and parallel; interop needs other programs and skips, with a reason, without them; kernel mounts random
+ * file systems, which not every kernel survives, and so runs only where it is asked for (`npm run test:kernel`).
+ */
 import { defineConfig, type ViteUserConfig } from "vitest/config";
 
 function project(name: string, folders: readonly string[], testTimeout: number) {
@@ -21,11 +24,14 @@ const config: ViteUserConfig = defineConfig({
           name: "unit",
           testTimeout: 60_000,
           include: ["test/**/*.test.ts"],
-          exclude: ["test/interop/**", "test/simulation/**"],
+          exclude: ["test/interop/**", "test/simulation/**", "test/kernel/**"],
         },
       },
       project("simulation", ["test/simulation"], 600_000),
       project("interop", ["test/interop"], 900_000),
+      ...(process.env["THERIAC_KERNEL_TESTS"] === undefined
+        ? []
+        : [project("kernel", ["test/kernel"], 900_000)]),
     ],
   },
 });

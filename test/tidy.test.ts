@@ -146,7 +146,8 @@ describe("tidy", () => {
   });
 
   test("every test file begins with the name of a source file, or stands in a folder for whole-system tests", () => {
-    const free = /^test\/(interop|simulation|support)\/|^test\/[^/]+$|\/support\/|\/fixtures\//;
+    const free =
+      /^test\/(interop|simulation|kernel|support)\/|^test\/[^/]+$|\/support\/|\/fixtures\//;
     const names = sources.map(({ path }) => path.replace(/^src\//, "test/").replace(/\.ts$/, ""));
     const orphans = tests
       .filter(({ path }) => path.endsWith(".test.ts") && !free.test(path))

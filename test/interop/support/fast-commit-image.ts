@@ -221,7 +221,7 @@ export function makeFastCommitImage(options: FastCommitImageOptions): FastCommit
   run("mke2fs", ["-q", "-F", "-t", "ext4", ...rest, "-O", features, ...journal, image]);
   const mount = join(folder, "mount");
   mkdirSync(mount);
-  run("mount", ["-o", "loop,commit=300", image, mount]);
+  run("mount", ["-o", "loop,noinit_itable,no_prefetch_block_bitmaps,commit=300", image, mount]);
   const shutdown = random.chance(0.1) ? "shutdown -f" : "shutdown";
   try {
     workOn(random, mount, blockSize);
@@ -231,7 +231,7 @@ export function makeFastCommitImage(options: FastCommitImageOptions): FastCommit
   }
   const byLinux = join(folder, "linux.img");
   copyFileSync(image, byLinux);
-  const mounting = ["-o", "loop,noinit_itable", byLinux, mount];
+  const mounting = ["-o", "loop,noinit_itable,no_prefetch_block_bitmaps", byLinux, mount];
   const { status } = spawnSync(findProgram("mount") ?? "mount", mounting);
   if (status === null) throw new Error(`Linux itself failed while it replayed ${byLinux}`);
   const refused = status !== 0;

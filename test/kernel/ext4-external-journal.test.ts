@@ -4,11 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { openFileMap } from "../../src/fs/index.ts";
-import { compareMap } from "./support/compare-map.ts";
-import { expectMap } from "./support/expected-map.ts";
-import { FileSource } from "./support/file-source.ts";
-import { whyNotMountable } from "./support/mounted-workload.ts";
-import { requirePrograms, run } from "./support/programs.ts";
+import { compareMap } from "../interop/support/compare-map.ts";
+import { expectMap } from "../interop/support/expected-map.ts";
+import { FileSource } from "../interop/support/file-source.ts";
+import { whyNotMountable } from "../interop/support/mounted-workload.ts";
+import { requirePrograms, run } from "../interop/support/programs.ts";
 
 function loopDevice(image: string): string {
   return run("losetup", ["--find", "--show", image]).trim();
@@ -27,7 +27,7 @@ function makeVolume(folder: string): { volume: string; journal: string } {
   try {
     run("mke2fs", ["-q", "-F", "-b", "4096", "-O", "journal_dev", loops[0]]);
     run("mke2fs", ["-q", "-F", "-t", "ext4", "-b", "4096", "-J", `device=${loops[0]}`, loops[1]]);
-    run("mount", [loops[1], mount]);
+    run("mount", ["-o", "noinit_itable,no_prefetch_block_bitmaps", loops[1], mount]);
     try {
       for (let file = 0; file < 50; file += 1)
         writeFileSync(join(mount, `file-${file}`), "x".repeat(file * 300));

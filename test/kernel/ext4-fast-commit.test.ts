@@ -15,12 +15,12 @@ import {
   type OwnedRange,
   type Owner,
 } from "../../src/fs/index.ts";
-import { compareMap } from "./support/compare-map.ts";
-import { expectMap } from "./support/expected-map.ts";
-import { makeFastCommitImage } from "./support/fast-commit-image.ts";
-import { FileSource } from "./support/file-source.ts";
-import { whyNotMountable } from "./support/mounted-workload.ts";
-import { requirePrograms } from "./support/programs.ts";
+import { compareMap } from "../interop/support/compare-map.ts";
+import { expectMap } from "../interop/support/expected-map.ts";
+import { makeFastCommitImage } from "../interop/support/fast-commit-image.ts";
+import { FileSource } from "../interop/support/file-source.ts";
+import { whyNotMountable } from "../interop/support/mounted-workload.ts";
+import { requirePrograms } from "../interop/support/programs.ts";
 
 const SEED = Number(process.env["SEED"] ?? 4000);
 const IMAGES = Number(process.env["IMAGES"] ?? 40);
