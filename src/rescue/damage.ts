@@ -51,8 +51,7 @@ async function damageOnce(
 ): Promise<readonly Damage[]> {
   const all = { offset: 0, length: target.device.size };
   const sets = { poisoned: new RangeSet(), lost: new RangeSet() };
-  const bad = [...target.device.poison.bad(all)];
-  for (const range of bad)
+  for (const range of target.device.poison.bad(all))
     if (range.state !== "unread") sets[range.state].add(range.offset, range.length);
   for (const range of reported) {
     for (const gap of sets.lost.gaps(range.offset, range.length))

@@ -92,7 +92,19 @@ export class ClaimSweep {
     return next === undefined ? end : Math.max(at + 1, Math.min(end, next.block * this.#blockSize));
   }
 
+  /** Segments of a piece with one claim: nearly all. */
+  #claimedOnce(claim: Claim, range: ByteRange): Segment[] {
+    const segments: Segment[] = [];
+    let offset = range.offset;
+    for (const { length, owner } of this.#owners.pieces(claim, range)) {
+      segments.push({ offset, length, owners: [owner] });
+      offset += length;
+    }
+    return segments;
+  }
+
   #claimed(range: ByteRange): Segment[] {
+    if (this.#active.length === 1) return this.#claimedOnce(this.#active[0]!, range);
     const lists = this.#active
       .slice(0, OWNERS_MAX)
       .map((claim) => this.#owners.pieces(claim, range));

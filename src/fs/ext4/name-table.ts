@@ -5,7 +5,7 @@
  * inside itself gives no path, an inode has at most `PATHS_MAX` paths, a directory at most `PREFIXES_MAX`, and a path has a longest length.
  */
 import { ROOT_INODE } from "./inode.ts";
-import { nameToText } from "./names.ts";
+import { nameToText, plainNameText } from "./names.ts";
 
 /** Paths of one inode that are told: the kernel allows 65,000 names of a file. */
 export const PATHS_MAX = 65_536;
@@ -32,7 +32,7 @@ export class NameTable {
   readonly #ends: number[] = [];
   readonly #encrypted: boolean[] = [];
   readonly #memo = new Map<number, readonly string[]>([[ROOT_INODE, [""]]]);
-  #bytes = new Uint8Array(64 * 1024);
+  #bytes = Buffer.alloc(64 * 1024);
   #used = 0;
 
   /** Names in the table. */
@@ -44,7 +44,7 @@ export class NameTable {
   add(name: NameRecord): void {
     const { bytes } = name;
     if (this.#used + bytes.length > this.#bytes.length) {
-      const grown = new Uint8Array(this.#bytes.length * 2);
+      const grown = Buffer.alloc(this.#bytes.length * 2);
       grown.set(this.#bytes);
       this.#bytes = grown;
     }
@@ -67,6 +67,8 @@ export class NameTable {
   /** Every path of an inode that leads to the root, sorted; "/" of the root itself. */
   pathsOf(inode: number): readonly string[] {
     if (inode === ROOT_INODE) return ["/"];
+    const only = this.#heads.get(inode) ?? -1;
+    if (only >= 0 && this.#next[only] === -1) return this.#pathsOfName(inode, only);
     const paths = new Set<string>();
     for (
       let at = this.#heads.get(inode) ?? -1;
@@ -83,7 +85,23 @@ export class NameTable {
     return [...paths].sort();
   }
 
+  /** Paths of an inode with one name. */
+  #pathsOfName(inode: number, at: number): readonly string[] {
+    const directory = this.#parents[at]!;
+    if (directory === inode) return [];
+    const prefixes = this.#directoryPaths(directory);
+    if (prefixes.length === 0) return [];
+    const name = this.#text(at);
+    if (prefixes.length === 1) return [`${prefixes[0]}/${name}`];
+    return [...new Set(prefixes.map((prefix) => `${prefix}/${name}`))].sort();
+  }
+
   #text(at: number): string {
+    const encrypted = this.#encrypted[at] === true;
+    const plain = encrypted
+      ? undefined
+      : plainNameText(this.#bytes, this.#starts[at]!, this.#ends[at]!);
+    if (plain !== undefined) return plain;
     return nameToText(this.#bytes.subarray(this.#starts[at], this.#ends[at]), this.#encrypted[at]);
   }
 
@@ -94,6 +112,8 @@ export class NameTable {
   #directoryPaths(directory: number): readonly string[] {
     const known = this.#memo.get(directory);
     if (known !== undefined) return known;
+    const quick = this.#pathsOfOneName(directory);
+    if (quick !== undefined) return quick;
     const above = this.#recordsAbove(directory);
     const prefixes = new Map<number, string[]>();
     const queue = [...above.below.keys()].filter((parent) => this.#memo.has(parent));
@@ -113,6 +133,18 @@ export class NameTable {
     }
     for (const inode of above.inodes) if (!this.#memo.has(inode)) this.#memo.set(inode, []);
     return this.#memo.get(directory) ?? [];
+  }
+
+  /** The same for a directory with one name, in a directory that is known: nothing to gather. */
+  #pathsOfOneName(directory: number): readonly string[] | undefined {
+    const only = this.#heads.get(directory) ?? -1;
+    if (only < 0 || this.#next[only] !== -1) return undefined;
+    const parents = this.#memo.get(this.#parents[only]!);
+    if (parents === undefined) return undefined;
+    const list: string[] = [];
+    this.#addPrefixes(list, parents, only);
+    this.#memo.set(directory, list);
+    return list;
   }
 
   #addPrefixes(list: string[], parents: readonly string[], at: number): void {

@@ -43,6 +43,15 @@ function sequenceLength(bytes: Uint8Array, at: number): number {
   }
 }
 
+/** The text of `bytes[start, end)` where it is printable ASCII without a backslash, as nearly every name is; else `undefined`. */
+export function plainNameText(bytes: Buffer, start: number, end: number): string | undefined {
+  for (let at = start; at < end; at += 1) {
+    const byte = bytes[at]!;
+    if (byte < 0x20 || byte > 0x7e || byte === 0x5c) return undefined;
+  }
+  return bytes.toString("latin1", start, end);
+}
+
 /** The text of a name's bytes. Never contains "/" or NUL unless the bytes do (those are hostile: `isHostileName`). */
 export function nameToText(bytes: Uint8Array, encrypted = false): string {
   if (encrypted) return ENCRYPTED + Buffer.from(bytes).toString("base64url");

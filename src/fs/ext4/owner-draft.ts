@@ -64,17 +64,25 @@ export function toOwnedRanges(
   segments: readonly Segment[],
   pathsOf: (inode: number) => readonly string[],
 ): OwnedRange[] {
-  return segments.map(({ offset, length, owners }) => ({
-    offset,
-    length,
-    owners: owners.map((draft): Owner => {
-      const ranges = draft.at === undefined ? [] : [{ offset: draft.at, length }];
-      const { kind, what, why, inode } = draft;
-      return inode === undefined
-        ? { kind, ranges, what, why }
-        : { kind, inode, paths: pathsOf(inode), ranges, what, why };
-    }),
-  }));
+  const told: OwnedRange[] = [];
+  for (const { offset, length, owners } of segments) {
+    const list: Owner[] = [];
+    for (const draft of owners) list.push(ownerOf(draft, length, pathsOf));
+    told.push({ offset, length, owners: list });
+  }
+  return told;
+}
+
+function ownerOf(
+  draft: OwnerDraft,
+  length: number,
+  pathsOf: (inode: number) => readonly string[],
+): Owner {
+  const { kind, what, why, inode, at } = draft;
+  const ranges = at === undefined ? [] : [{ offset: at, length }];
+  return inode === undefined
+    ? { kind, ranges, what, why }
+    : { kind, inode, paths: pathsOf(inode), ranges, what, why };
 }
 
 /** Ranges sorted, joined, and cut at `limit`: what is below it, and what is not. @throws {TypeError} if a number is not whole */

@@ -12,7 +12,7 @@ import { endOf, type ByteRange } from "../../base/index.ts";
 import type { OwnedRange } from "../file-map.ts";
 import { ClaimOwners } from "./claim-owners.ts";
 import { ClaimSweep } from "./claim-sweep.ts";
-import { scanClaims, whatIsHidden, type ScanResult } from "./claims.ts";
+import { REASONS_MAX, scanClaims, whatIsHidden, type ScanResult } from "./claims.ts";
 import { hasFeature } from "./features.ts";
 import { collectNames } from "./paths.ts";
 import { normalizeRanges, SegmentList, toOwnedRanges, type Segment } from "./owner-draft.ts";
@@ -106,7 +106,8 @@ async function tell(volume: Ext4Volume, known: Told, segments: SegmentList): Pro
   const { scan } = known;
   const claims = await ClaimOwners.open(volume, known.statics, scan);
   const sweep = new ClaimSweep(volume.superblock.blockSize, scan, claims);
-  let hidden: readonly string[] | undefined;
+  // Where the first scan met as many reasons as are kept, a second one could only tell others instead.
+  let hidden = scan.reasons.length >= REASONS_MAX ? scan.reasons : undefined;
   const reasons = async (): Promise<readonly string[]> =>
     (hidden ??= await whatIsHidden(volume, known.statics));
   for (const part of known.parts) {

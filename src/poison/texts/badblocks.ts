@@ -27,6 +27,11 @@ export function parseBadblocks(text: string, options: ParseOptions): ParsedList 
   lines.forEach((line, index) => {
     if (line.trim() === "") return;
     const where = `line ${index + 1}`;
+    const plain = /^(\d{1,12}) (\d{1,12})$/.exec(line);
+    if (plain !== null && builder.addInside(Number(plain[1]) * SECTOR, Number(plain[2]) * SECTOR)) {
+      records += 1;
+      return;
+    }
     const match = /^\s*(\d{1,20})\s+(\d{1,20})\s*$/.exec(line);
     if (match === null || BigInt(match[2] ?? 0) === 0n) {
       if (cut && index === lines.length - 1) return;

@@ -92,13 +92,22 @@ export class ListBuilder {
     set.add(Number(offset), Number(inside));
   }
 
+  /** Adds a poisoned record that is not empty and ends on the device. @returns false, and adds nothing, where it is no such record */
+  addInside(offset: number, length: number): boolean {
+    if (length <= 0 || offset + length > this.size) return false;
+    this.#poisoned.add(offset, length);
+    return true;
+  }
+
   /** The list. Where a byte is named as both, it is poisoned. */
   finish(): ParsedList {
-    for (const { offset, length } of this.#poisoned) this.#clean.delete(offset, length);
+    if (this.#clean.size > 0)
+      for (const { offset, length } of this.#poisoned) this.#clean.delete(offset, length);
     const ranges: StateRange[] = [];
-    for (const part of this.#poisoned) ranges.push({ ...part, state: "poisoned" });
+    for (const { offset, length } of this.#poisoned)
+      ranges.push({ offset, length, state: "poisoned" });
     for (const part of this.#clean) ranges.push({ ...part, state: "clean" });
-    ranges.sort((one, other) => one.offset - other.offset);
+    if (this.#clean.size > 0) ranges.sort((one, other) => one.offset - other.offset);
     const more = this.#dropped === 0 ? [] : [`${this.#dropped} more such records`];
     return {
       format: this.#format,
