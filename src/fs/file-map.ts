@@ -7,7 +7,14 @@
 import type { ByteRange, MaybePromise } from "../base/index.ts";
 
 /** What a range of a volume is used for. */
-export type OwnerKind = "file" | "directory" | "metadata" | "journal" | "slack" | "free" | "unknown";
+export type OwnerKind =
+  | "file"
+  | "directory"
+  | "metadata"
+  | "journal"
+  | "slack"
+  | "free"
+  | "unknown";
 
 /** The closed list of what an owned range holds; docs/owners.md has a heading for each. */
 export const OWNER_WHATS = [

@@ -29,9 +29,6 @@ import type { Ext4Volume } from "./volume.ts";
 import { checksumsOk } from "./verify-metadata.ts";
 import { WantedBlocks } from "./wanted-blocks.ts";
 
-/** How a map is opened. */
-export type OpenMapOptions = OpenVolumeOptions;
-
 /**
  * Opens the map of an ext4 volume.
  *
@@ -40,14 +37,9 @@ export type OpenMapOptions = OpenVolumeOptions;
  */
 export async function openExt4Map(
   source: BlockSource,
-  options: OpenMapOptions = {},
+  options: OpenVolumeOptions = {},
 ): Promise<FileMap> {
   return new Ext4Map(await openExt4Volume(source, options));
-}
-
-/** The map of a volume that is open already. */
-export function ext4MapOf(volume: Ext4Volume): FileMap {
-  return new Ext4Map(volume);
 }
 
 class Ext4Map implements FileMap {

@@ -1,4 +1,4 @@
 /** ext4: the map of an ext2, ext3 or ext4 file system, from its own metadata. */
-export { ext4MapOf, openExt4Map, type OpenMapOptions } from "./ext4-map.ts";
+export { openExt4Map } from "./ext4-map.ts";
 export { nameToText, textToName } from "./names.ts";
 export { isExt4 } from "./superblock-search.ts";

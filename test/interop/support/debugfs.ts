@@ -58,18 +58,6 @@ export function icheck(image: string, blocks: readonly number[]): Map<number, nu
   return owners;
 }
 
-/** `ncheck`: the raw names that debugfs finds for inodes, from the root; only names without a newline. */
-export function ncheck(image: string, inodes: readonly number[]): Map<number, string[]> {
-  const paths = new Map<number, string[]>();
-  for (const output of debugfs(image, commandsOf("ncheck", inodes))) {
-    for (const match of output.matchAll(/^(\d+)\t(.*)$/gm)) {
-      const inode = Number(match[1]);
-      paths.set(inode, [...(paths.get(inode) ?? []), (match[2] as string).replace(/^\/\//, "/")]);
-    }
-  }
-  return paths;
-}
-
 /** A run of a file as debugfs prints it: logical and physical block, and whether it is unwritten. */
 export interface BlockRun {
   readonly logical: number;
