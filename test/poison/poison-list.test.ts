@@ -65,6 +65,17 @@ describe("PoisonList", () => {
     );
   });
 
+  test(`R6: hasBad() says whether bad() gives anything (SEED=${seed})`, () => {
+    fc.assert(
+      fc.property(fc.array(change, { maxLength: 20 }), range, (changes, asked) => {
+        const list = new PoisonList(SIZE);
+        for (const [part, state] of changes) list.mark(part, state);
+        expect(list.hasBad(asked.offset, asked.length)).toBe([...list.bad(asked)].length > 0);
+      }),
+      { seed },
+    );
+  });
+
   test(`may change while it is walked: every byte comes once (SEED=${seed})`, () => {
     fc.assert(
       fc.property(
