@@ -7,7 +7,6 @@ import {
   readFileSync,
   rmSync,
   statSync,
-  truncateSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -183,8 +182,10 @@ describe("theriac", () => {
     "ends between two steps after %s with %i, and drops its lock",
     async (signal, code) => {
       const large = join(place.folder, `large-${signal}`);
-      writeFileSync(large, "");
-      truncateSync(large, 8 * 1024 ** 3);
+      // Data, because holes are passed; and slow, so that the signal always comes in the middle.
+      writeFileSync(large, Buffer.alloc(128 * 1024 ** 2, 1));
+      await theriac(["create", large, "--adopt"]);
+      await theriac(["inject", large, "--fault", "slow", "--at", "0", "--length", "128M"]);
       let sent = false;
       const run = await theriac(["scrub", large, "--json", "--progress", "json"], {
         onStderr(text, kill) {

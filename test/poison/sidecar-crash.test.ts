@@ -166,9 +166,10 @@ function checkWorld(world: CrashFiles, model: Model, created: boolean): void {
   checkReopened(writer, model);
   writer.mark([{ offset: 0, length: UNIT, state: "poisoned" }]);
   writer.close();
-  const held =
-    model.holds(0) ||
-    [...writer.openIntents].some(({ intent }) => intent.lost.some((range) => range.offset === 0));
+  // Not what the model holds: the end of an intent that was under way may have become durable.
+  const held = writer.openIntents.some(({ intent }) =>
+    intent.lost.some((range) => range.offset === 0),
+  );
   const again = openPoisonStore(world, { path: PATH, size: SIZE });
   const [first] = again.list.states({ offset: 0, length: UNIT });
   expect(first?.state).toBe(held ? "lost" : "poisoned");

@@ -20,6 +20,8 @@ interface Listed extends FileInfo {
 /** How many places of each class; forty together. */
 const COUNTS = { data: 27, slack: 5, inodes: 2, free: 5 };
 const LENGTHS = [64, 64, 256, 512, 512, 1024, 4096, 8192] as const;
+/** Files from this size on are hit in their data. */
+const DATA_BYTES_MIN = 8192;
 
 /** Chooses the places. They do not overlap; each lies inside one class. */
 export async function choosePlaces(map: FileMap, seed: number): Promise<readonly DemoPlace[]> {
@@ -31,12 +33,15 @@ export async function choosePlaces(map: FileMap, seed: number): Promise<readonly
     if (info.kind === "file") files.push(info);
     if (info.kind === "directory" && info.inode > 11) folders.push(info);
   }
-  const big = files.filter((file) => file.size >= 32_768);
+  const big = files.filter((file) => file.size >= DATA_BYTES_MIN);
   const places = [
     ...(await dataPlaces(map, { files: big, random })),
     ...(await slackPlaces(map, { files, random })),
     ...(await directoryPlace(map, { folders, files, random })),
-    ...(await inodePlaces(map, { files: files.filter((file) => file.size < 32_768), random })),
+    ...(await inodePlaces(map, {
+      files: files.filter((file) => file.size < DATA_BYTES_MIN),
+      random,
+    })),
     ...(await freePlaces(map, random)),
   ];
   return places.sort((one, other) => one.offset - other.offset);
@@ -60,10 +65,11 @@ async function dataPlaces(map: FileMap, { files, random }: From): Promise<DemoPl
   const places: DemoPlace[] = [];
   for (const file of draw(files, COUNTS.data, random)) {
     const extent = (await map.extents(file.inode)).find(
-      (part) => part.kind === "data" && part.device !== undefined && part.length >= 16_384,
+      (part) => part.kind === "data" && part.device !== undefined && part.length >= DATA_BYTES_MIN,
     );
     if (extent?.device === undefined) continue;
-    const length = random.pick(LENGTHS);
+    const { length: most } = extent;
+    const length = random.pick(LENGTHS.filter((each) => each <= most / 2));
     const offset = 64 * random.below(Math.floor((extent.length - length) / 64));
     places.push({
       offset: extent.device + offset,
