@@ -2,6 +2,7 @@
  * How the suites run: unit is fast and parallel; interop needs other programs and skips, with a reason, without them; kernel mounts random
  * file systems, which not every kernel survives, and so runs only where it is asked for (`npm run test:kernel`).
  */
+import { availableParallelism } from "node:os";
 import { defineConfig, type ViteUserConfig } from "vitest/config";
 
 function project(name: string, folders: readonly string[], testTimeout: number) {
@@ -18,6 +19,8 @@ function project(name: string, folders: readonly string[], testTimeout: number) 
 const config: ViteUserConfig = defineConfig({
   test: {
     globalSetup: ["test/support/build.ts"],
+    // One more than the cores: many tests wait for syncs and for other programs.
+    maxWorkers: availableParallelism() + 1,
     projects: [
       {
         test: {
