@@ -1,8 +1,9 @@
 /** DirectFace: the synchronous face of a device whose medium is memory; the rules stay the device's. */
 import { alignOut, checkRange, endOf, MediaError, SECTOR, type ByteRange } from "../base/index.ts";
 import type { PoisonView } from "../poison/index.ts";
-import type { AccessMode, Capabilities } from "./device.ts";
+import type { AccessMode, Capabilities, ReadResult } from "./device.ts";
 import type { DirectAccess } from "./direct-access.ts";
+import type { Faults, MediaMemory } from "./media.ts";
 
 /** Bytes zeroed with one write. */
 const CHUNK = 1024 * 1024;
@@ -15,14 +16,34 @@ export interface DirectOwner {
   write(from: Uint8Array, offset: number, mode?: AccessMode): void;
 }
 
+/** What the rules ask of the device at every load and store. */
+export interface DirectRules {
+  /** Bytes that an intent keeps, which memory does not show: they come from there. @returns whether there are none */
+  isSettled(): boolean;
+  /** Reads by the device's rules, on this thread. */
+  read(into: Uint8Array, offset: number, mode: AccessMode): ReadResult;
+  /** Confirms what a load found bad. */
+  confirm(faults: Faults, into: Uint8Array, offset: number): ReadResult;
+  /** Opens the device for a store of good bytes. @throws {StorageError} where none may be made */
+  beginStore(offset: number, length: number): void;
+}
+
+/** Bytes of a read of `[offset, offset + length)` before the first that is missing. */
+function bytesBefore(result: ReadResult, offset: number, length: number): number {
+  const first = result.missing[0];
+  return first === undefined ? length : Math.max(0, first.offset - offset);
+}
+
 /** The direct face of one device. */
 export class DirectFace implements DirectAccess {
   readonly #device: DirectOwner;
-  readonly #view: (range: ByteRange) => Uint8Array;
+  readonly #memory: MediaMemory;
+  readonly #rules: DirectRules;
 
-  constructor(device: DirectOwner, view: (range: ByteRange) => Uint8Array) {
+  constructor(device: DirectOwner, memory: MediaMemory, rules: DirectRules) {
     this.#device = device;
-    this.#view = view;
+    this.#memory = memory;
+    this.#rules = rules;
   }
 
   /** Strides as `__pmem_direct_access` (drivers/nvdimm/pmem.c) counts them, in sectors of the bad-block list. */
@@ -61,7 +82,31 @@ export class DirectFace implements DirectAccess {
 
   view(range: ByteRange): Uint8Array {
     checkRange(range, this.#device.size);
-    return this.#view(range);
+    return this.#memory.view(range);
+  }
+
+  load(into: Uint8Array, offset: number): number {
+    checkRange({ offset, length: into.length }, this.#device.size);
+    if (!this.#rules.isSettled())
+      return bytesBefore(this.#rules.read(into, offset, "access"), offset, into.length);
+    const faults = this.#memory.load(into, offset);
+    if (faults.length === 0) return into.length;
+    return bytesBefore(this.#rules.confirm(faults, into, offset), offset, into.length);
+  }
+
+  loadUpTo(into: Uint8Array, offset: number, mode: "recovery" | "failFast"): number {
+    checkRange({ offset, length: into.length }, this.#device.size);
+    return bytesBefore(this.#rules.read(into, offset, mode), offset, into.length);
+  }
+
+  heal(from: Uint8Array, offset: number): void {
+    this.#device.write(from, offset, "recovery");
+  }
+
+  store(from: Uint8Array, offset: number): void {
+    checkRange({ offset, length: from.length }, this.#device.size);
+    this.#rules.beginStore(offset, from.length);
+    this.#memory.store(from, offset);
   }
 
   zeroPages(page: number, pages: number): void {

@@ -14,34 +14,31 @@ import {
   alignOut,
   checkRange,
   endOf,
-  isPromise,
   MediaError,
-  RangeSet,
   StorageError,
-  type BadRange,
   type ByteRange,
   type MaybePromise,
 } from "../base/index.ts";
 import type { PoisonView } from "../poison/index.ts";
-import { confirmFaults, merged, type CarefulContext, type DeviceEvent } from "./careful-read.ts";
+import type { CarefulContext, DeviceEvent } from "./careful-read.ts";
 import { clearWithoutData } from "./clear-without-data.ts";
-import {
-  COMPLETE,
-  type AccessMode,
-  type Capabilities,
-  type DeviceIdentity,
-  type HealWrite,
-  type ManagedDevice,
-  type ReadResult,
+import type {
+  AccessMode,
+  Capabilities,
+  DeviceIdentity,
+  HealWrite,
+  ManagedDevice,
+  ReadResult,
 } from "./device.ts";
 import type { DirectAccess } from "./direct-access.ts";
-import { DirectFace } from "./direct-face.ts";
+import { DirectFace, type DirectRules } from "./direct-face.ts";
 import { guardedMedia } from "./guarded-media.ts";
 import { reachOf } from "./heal-job.ts";
 import { goodHole } from "./hole.ts";
 import { InFlight } from "./in-flight.ts";
 import { Ledger, type LedgerOptions, type StateChanges } from "./ledger.ts";
-import type { Faults, Media } from "./media.ts";
+import { ListedReader } from "./listed-reader.ts";
+import type { Media } from "./media.ts";
 import { geometryOf, healAll, type HealContext } from "./recovery-write.ts";
 import { anyBad, goodParts, inState } from "./states.ts";
 import { Unsettled } from "./unsettled.ts";
@@ -50,16 +47,6 @@ import { Unsettled } from "./unsettled.ts";
 export interface MediaDeviceOptions extends Omit<LedgerOptions, "size" | "readOnly"> {
   /** UUID where the store has none. @default none */
   readonly uuid?: string;
-}
-
-/** One read under way. */
-interface Reading {
-  readonly into: Uint8Array;
-  readonly offset: number;
-  readonly mode: AccessMode;
-  readonly missing: BadRange[];
-  /** What the list does not name, and the medium is asked for. */
-  readonly pieces: readonly ByteRange[];
 }
 
 /** A device over a medium, which it closes. */
@@ -73,6 +60,7 @@ export class MediaDevice implements ManagedDevice {
   readonly #context: CarefulContext & HealContext;
   readonly #unsettled: Unsettled;
   readonly #inFlight = new InFlight();
+  readonly #reader: ListedReader;
   readonly #listeners = new Set<(event: DeviceEvent) => void>();
   readonly #uuid: string | undefined;
   #failure: unknown;
@@ -98,10 +86,24 @@ export class MediaDevice implements ManagedDevice {
       for (const listener of this.#listeners) listener(event);
     };
     this.#context = { media: this.media, ledger: this.ledger, unsettled: this.#unsettled, emit };
+    this.#reader = new ListedReader(this.#context, this.#inFlight);
+    const { memory } = media;
     this.direct =
-      media.view === undefined ? undefined : new DirectFace(this, media.view.bind(media));
+      memory === undefined ? undefined : new DirectFace(this, memory, this.#directRules());
     if (!this.capabilities.readOnly && !this.#unsettled.empty)
       this.#changing(() => this.#unsettled.settle());
+  }
+
+  #directRules(): DirectRules {
+    return {
+      isSettled: () => this.#unsettled.empty,
+      read: (into, offset, mode) => this.#reader.readSync(into, offset, mode),
+      confirm: (faults, into, offset) => this.#reader.confirmed(faults, into, offset),
+      beginStore: (offset, length) => {
+        this.#checkWritable({ offset, length });
+        this.#changing(() => this.#begin({ offset, length }));
+      },
+    };
   }
 
   get identity(): DeviceIdentity {
@@ -121,94 +123,13 @@ export class MediaDevice implements ManagedDevice {
 
   read(into: Uint8Array, offset: number, mode: AccessMode = "access"): MaybePromise<ReadResult> {
     this.#check({ offset, length: into.length });
-    const { list } = this.ledger;
-    if (!this.#unsettled.empty || (!list.empty && list.hasBad(offset, into.length)))
-      return this.#run(this.#reading(into, offset, mode), 0);
-    const faults = this.media.read(into, offset);
-    if (!isPromise(faults) && faults.length === 0) return COMPLETE;
-    const reading = { into, offset, mode, missing: [], pieces: [{ offset, length: into.length }] };
-    return isPromise(faults) ? this.#later(faults, reading, 0) : this.#next(faults, reading, 0);
+    return this.#reader.read(into, offset, mode);
   }
 
   /** The same on this thread, without simulated delay. */
   readSync(into: Uint8Array, offset: number, mode: AccessMode = "access"): ReadResult {
     this.#check({ offset, length: into.length });
-    const { list } = this.ledger;
-    const isGood = this.#unsettled.empty && (list.empty || !list.hasBad(offset, into.length));
-    const reading: Reading = isGood
-      ? { into, offset, mode, missing: [], pieces: [{ offset, length: into.length }] }
-      : this.#reading(into, offset, mode);
-    for (const piece of reading.pieces) {
-      this.#note(this.media.readSync(this.#part(reading, piece), piece.offset), reading, piece);
-      if (mode === "failFast" && reading.missing.length > 0) break;
-    }
-    return this.#finish(reading);
-  }
-
-  /** What the list and the kept bytes leave to ask the medium for; in "failFast" only up to the first bad byte. */
-  #reading(into: Uint8Array, offset: number, mode: AccessMode): Reading {
-    const window = { offset, length: into.length };
-    const missing: BadRange[] = [];
-    const known = RangeSet.from(this.#unsettled.kept(window));
-    for (const bad of this.poison.bad(window)) {
-      missing.push(bad);
-      known.add(bad.offset, bad.length);
-      if (mode === "failFast") break;
-    }
-    const first = missing[0];
-    const length = mode === "failFast" && first !== undefined ? first.offset - offset : into.length;
-    return { into, offset, mode, missing, pieces: [...known.gaps(offset, length)] };
-  }
-
-  #part(reading: Reading, piece: ByteRange): Uint8Array {
-    const start = piece.offset - reading.offset;
-    return reading.into.subarray(start, start + piece.length);
-  }
-
-  #run(reading: Reading, from: number): MaybePromise<ReadResult> {
-    for (let index = from; index < reading.pieces.length; index += 1) {
-      const piece = reading.pieces[index] as ByteRange;
-      const faults = this.media.read(this.#part(reading, piece), piece.offset);
-      if (isPromise(faults)) return this.#later(faults, reading, index);
-      this.#note(faults, reading, piece);
-      if (reading.mode === "failFast" && faults.length > 0) break;
-    }
-    return this.#finish(reading);
-  }
-
-  #next(faults: Faults, reading: Reading, index: number): MaybePromise<ReadResult> {
-    const piece = reading.pieces[index];
-    if (piece !== undefined) this.#note(faults, reading, piece);
-    if (reading.mode === "failFast" && faults.length > 0) return this.#finish(reading);
-    return this.#run(reading, index + 1);
-  }
-
-  async #later(answer: Promise<Faults>, reading: Reading, index: number): Promise<ReadResult> {
-    const pass = this.#inFlight.begin({ offset: reading.offset, length: reading.into.length });
-    try {
-      const faults = await answer;
-      if (!pass.stale) return await this.#next(faults, reading, index);
-      return this.readSync(reading.into, reading.offset, reading.mode);
-    } finally {
-      this.#inFlight.end(pass);
-    }
-  }
-
-  #note(faults: Faults, reading: Reading, piece: ByteRange): void {
-    if (faults.length === 0) return;
-    const request = { into: this.#part(reading, piece), offset: piece.offset, mode: reading.mode };
-    for (const bad of confirmFaults(this.#context, faults, request)) reading.missing.push(bad);
-  }
-
-  #finish(reading: Reading): ReadResult {
-    this.#unsettled.patch(reading.into, reading.offset);
-    if (reading.missing.length === 0) return COMPLETE;
-    const missing = merged(reading.missing);
-    const first = missing[0];
-    if (reading.mode !== "failFast" || first === undefined) return { missing };
-    const end = reading.offset + reading.into.length;
-    const rest = { offset: endOf(first), length: end - endOf(first), state: "unread" as const };
-    return { missing: rest.length === 0 ? [first] : merged([first, rest]) };
+    return this.#reader.readSync(into, offset, mode);
   }
 
   /** Writes on this thread: see `Device.write`. A promise is never returned. */
@@ -304,11 +225,15 @@ export class MediaDevice implements ManagedDevice {
   protected change(range: ByteRange, change: () => void): void {
     this.#checkWritable(range);
     this.#changing(() => {
-      this.#inFlight.touch(range);
-      this.ledger.bump();
-      this.#dirty = true;
+      this.#begin(range);
       change();
     });
+  }
+
+  #begin(range: ByteRange): void {
+    this.#inFlight.touch(range);
+    this.ledger.bump();
+    this.#dirty = true;
   }
 
   /**

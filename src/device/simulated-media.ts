@@ -26,7 +26,7 @@ import {
 import type { FaultChange, FaultKind } from "../poison/index.ts";
 import type { Capabilities } from "./device.ts";
 import { fillMarker } from "./marker.ts";
-import type { Faults, Media } from "./media.ts";
+import type { Faults, Media, MediaMemory } from "./media.ts";
 
 /** How the simulation behaves. */
 export interface SimulatedMediaOptions {
@@ -50,7 +50,7 @@ export class SimulatedMedia implements Media {
   readonly name: string;
   readonly size: number;
   readonly capabilities: Capabilities;
-  readonly view?: (range: ByteRange) => Uint8Array;
+  readonly memory?: MediaMemory;
   readonly #inner: Media;
   readonly #faults: Readonly<Record<FaultKind, RangeSet>>;
   /** Faults that ended, and whose end is not told yet. */
@@ -76,8 +76,15 @@ export class SimulatedMedia implements Media {
     };
     this.#ended = { poison: new RangeSet(), transient: new RangeSet() };
     for (const change of options.faults ?? []) this.setFault(change);
-    const view = inner.view?.bind(inner);
-    if (view !== undefined) this.view = view;
+    if (inner.memory !== undefined) this.memory = this.#memoryOver(inner.memory);
+  }
+
+  #memoryOver(memory: MediaMemory): MediaMemory {
+    return {
+      view: (range) => memory.view(range),
+      load: (into, offset) => this.#readAround(into, offset, (piece, at) => memory.load(piece, at)),
+      store: (from, offset) => this.#store(from, offset, memory),
+    };
   }
 
   /** Turns a fault on or off, now. Poison is rounded out to whole poison units. */
@@ -166,9 +173,22 @@ export class SimulatedMedia implements Media {
   }
 
   write(from: Uint8Array, offset: number): void {
-    const range = { offset, length: from.length };
-    const healed = this.capabilities.clear === "overwrite" ? this.#overwritten(range) : [];
-    this.#inner.write(from, offset);
+    if (this.capabilities.clear !== "overwrite") this.#inner.write(from, offset);
+    else this.#overwrite(from, offset, (piece, at) => this.#inner.write(piece, at));
+  }
+
+  #store(from: Uint8Array, offset: number, memory: MediaMemory): void {
+    if (this.capabilities.clear !== "overwrite") memory.store(from, offset);
+    else this.#overwrite(from, offset, (piece, at) => memory.store(piece, at));
+  }
+
+  #overwrite(
+    from: Uint8Array,
+    offset: number,
+    write: (piece: Uint8Array, at: number) => void,
+  ): void {
+    const healed = this.#overwritten({ offset, length: from.length });
+    write(from, offset);
     // After the bytes: a write that failed below has healed nothing.
     for (const part of healed) this.#end("poison", part);
   }

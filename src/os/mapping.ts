@@ -22,6 +22,8 @@ export interface FileMapping {
   readonly size: number;
   /** The bytes of a range, at most up to the end of its window. @throws {StorageError} if the system cannot map it */
   view(range: ByteRange): Uint8Array;
+  /** Fills `into` from `offset`, across windows. @throws {StorageError} if the system cannot map it */
+  copyOut(into: Uint8Array, offset: number): void;
   /** Makes no more views; windows are unmapped once nothing refers to them. Closing twice is allowed. */
   close(): void;
 }
@@ -69,6 +71,18 @@ class WindowedMapping implements FileMapping {
     if (range.length === 0) return new Uint8Array(0);
     const window = this.#windows.get(index) ?? this.#map(index);
     return window.subarray(start, Math.min(start + range.length, window.length));
+  }
+
+  copyOut(into: Uint8Array, offset: number): void {
+    assert(this.#open, "no view of a mapping after close");
+    for (let done = 0; done < into.length;) {
+      const index = Math.floor((offset + done) / WINDOW);
+      const window = this.#windows.get(index) ?? this.#map(index);
+      const start = offset + done - index * WINDOW;
+      const end = Math.min(start + into.length - done, window.length);
+      into.set(window.subarray(start, end), done);
+      done += end - start;
+    }
   }
 
   #map(index: number): Uint8Array {

@@ -105,6 +105,71 @@ const CHECKS: readonly Check[] = [
     },
   ],
   [
+    "load() copies, and stops at the first latent byte, which is known from then on",
+    async (it) => {
+      const { direct, page } = faceOf(it);
+      await it.fill();
+      const into = new Uint8Array(page * 2);
+      assert.equal(direct.load(into, page - 7), into.length);
+      assert.equal(Buffer.compare(into, it.content.subarray(page - 7, page * 3 - 7)), 0);
+      const bad = it.poison({ offset: page * 4, latent: true });
+      assert.equal(direct.load(into, page * 3), bad.offset - page * 3);
+      assert.equal(direct.probe(4, 1, "access"), 0);
+      await it.expect([bad]);
+    },
+  ],
+  [
+    "R1: load() is told what an open intent keeps, and of the list's bytes nothing",
+    async (it) => {
+      const { direct, page } = faceOf(it);
+      await it.fill();
+      const bad = it.poison({ offset: page * 2 });
+      for (const mode of ["recovery", "failFast"] as const) {
+        const into = new Uint8Array(page * 3);
+        assert.equal(direct.loadUpTo(into, page, mode), bad.offset - page);
+        const start = bad.offset - page;
+        assert.equal(
+          Buffer.compare(into.subarray(0, start), it.content.subarray(page, bad.offset)),
+          0,
+        );
+        assert.equal(
+          into.subarray(start, start + bad.length).every((byte) => byte === 0),
+          true,
+        );
+        assert.equal(direct.loadUpTo(into, bad.offset, mode), 0);
+      }
+    },
+  ],
+  [
+    "store() is read back, and durable after a flush",
+    async (it) => {
+      const { direct, page } = faceOf(it);
+      await it.fill();
+      const data = it.prng.bytes(page + 100);
+      direct.store(data, page - 50);
+      it.content.set(data, page - 50);
+      await it.expect([]);
+      await it.device.flush();
+      assert.throws(() => direct.store(data, it.device.size - 1), RangeError);
+    },
+  ],
+  [
+    "R2, R4: heal() writes over a part of a bad unit and keeps its clean neighbours",
+    async (it) => {
+      const { direct, page } = faceOf(it);
+      await it.fill();
+      const bad = it.poison({ offset: page * 2 });
+      const data = it.prng.bytes(bad.length + 20);
+      if (!it.heals) {
+        assert.throws(() => direct.heal(data, bad.offset - 10), MediaError);
+        return;
+      }
+      direct.heal(data, bad.offset - 10);
+      it.content.set(data, bad.offset - 10);
+      await it.expect([]);
+    },
+  ],
+  [
     "R1: view() of poison shows nothing of what was there, and read() does not believe it",
     async (it) => {
       const { direct, page } = faceOf(it);
