@@ -4,4 +4,9 @@
  * Promises the results of Linux' fs/dax.c and drivers/dax (kernel 7.1) for calls without the flag, except where R1 and R4 forbid them
  * (docs/linux.md). Stands on base, device and mapper.
  */
+export { mediaError, unknownPlace, type DaxFile } from "./dax-file.ts";
+export { daxRead } from "./dax-read.ts";
+export { daxReadAround, joinHoles } from "./dax-read-around.ts";
+export { bytesBefore, daxWrite } from "./dax-write.ts";
 export { ExtentTable, type ExtentKind, type FileExtent } from "./extent-table.ts";
+export { IoVector } from "./io-vector.ts";
