@@ -1,12 +1,16 @@
 #!/usr/bin/env bash
-# Records traces: what the lab's kernel answers to random calls over poison, one file a stack.
-# usage: npm run lab:record -- [--seed N] [--cases N] [--out DIR] [STACK...]
-#   STACK: ext4dax direct buffered (the default), linear, stripeN (N: the chunk in sectors)
+# Records traces: what the lab's kernel answers to calls over poison, one file a stack.
+# usage: npm run lab:record -- [--seed N] [--cases N] [--out DIR] [STACK | FILE.jsonl]...
+#   STACK: random cases on it. ext4dax direct buffered (the default), linear, stripeN (N: the chunk in sectors), and each of
+#          them with .limited: the firmware clears less than it is asked to
+#   FILE.jsonl: the cases of that trace again, or of lines like a trace's without results; its name says the stack
 # environment: LAB, TIMEOUT, MEMORY (boot.sh has them)
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 lab=$(realpath -m "${LAB:-$here/../.work/lab}")
-seed=$RANDOM cases=1600 out=$lab/traces stacks=()
+seed=$RANDOM cases=2600 out=$lab/traces
+declare -A questions=()
+names=()
 
 fail() {
   echo "lab: $*" >&2
@@ -14,8 +18,16 @@ fail() {
 }
 
 usage() {
-  echo "lab: $*. usage: npm run lab:record -- [--seed N] [--cases N] [--out DIR] [STACK...]" >&2
+  echo "lab: $*. usage: npm run lab:record -- [--seed N] [--cases N] [--out DIR] [STACK | FILE.jsonl]..." >&2
   exit 2
+}
+
+# Adds one recording, named like the file it makes: add NAME [FILE]
+add() {
+  [[ $1 =~ ^(ext4dax|direct|buffered|linear|stripe(8|16|32|64|128))(\.[a-z0-9-]+)*$ ]] ||
+    usage "no stack is called $1 (ext4dax, direct, buffered, linear, stripe8, 16, 32, 64 or 128, each also with .limited)"
+  names+=("$1")
+  [ -z "${2-}" ] || questions[$1]=$2
 }
 
 while [ $# -gt 0 ]; do
@@ -29,28 +41,33 @@ while [ $# -gt 0 ]; do
     out=${2:?--out wants a folder}
     shift
     ;;
-  ext4dax | direct | buffered | linear) stacks+=("$1") ;;
-  stripe*) [[ $1 =~ ^stripe(8|16|32|64|128)$ ]] && stacks+=("$1") || usage "the chunk of a stripe is 8, 16, 32, 64 or 128 sectors" ;;
-  *) usage "no stack and no option is called $1" ;;
+  -*) usage "no option is called $1" ;;
+  *.jsonl)
+    [ -s "$1" ] || usage "$1 is no file with cases"
+    add "$(basename "$1" .jsonl)" "$1"
+    ;;
+  *) add "$1" ;;
   esac
   shift
 done
-[ ${#stacks[@]} -gt 0 ] || stacks=(ext4dax direct buffered)
+[ ${#names[@]} -gt 0 ] || names=(ext4dax direct buffered)
 
 mkdir -p "$out" "$lab"
 shared=$(mktemp -d "$lab/record.XXXXXX")
 trap 'rm -rf "$shared"' EXIT
+for name in "${!questions[@]}"; do cp "${questions[$name]}" "$shared/$name.ask"; done
 echo "seed $seed"
-echo "exec sh /record-stacks $seed $cases ${stacks[*]}" | "$here/boot.sh" - "$shared" || fail "the recording failed"
+echo "exec sh /record-stacks $seed $cases ${names[*]}" | "$here/boot.sh" - "$shared" || fail "the recording failed"
 
 operations=0
-for stack in "${stacks[@]}"; do
-  trace=$shared/$stack.jsonl
-  [ -e "$trace" ] || fail "$stack was not recorded"
-  [ "$(grep -c ']}$' "$trace")" -eq "$cases" ] && [ "$(wc -l <"$trace")" -eq "$cases" ] || fail "the trace of $stack is truncated"
+for name in "${names[@]}"; do
+  trace=$shared/$name.jsonl wanted=$cases
+  [ -e "$trace" ] || fail "$name was not recorded"
+  [ ! -e "$shared/$name.ask" ] || wanted=$(wc -l <"$shared/$name.ask")
+  [ "$(grep -c ']}$' "$trace")" -eq "$wanted" ] && [ "$(wc -l <"$trace")" -eq "$wanted" ] || fail "the trace of $name is truncated"
   count=$(grep -o '"op":' "$trace" | wc -l)
   operations=$((operations + count))
   mv "$trace" "$out/"
-  echo "$out/$stack.jsonl: $cases cases, $count operations"
+  echo "$out/$name.jsonl: $wanted cases, $count operations"
 done
 echo "$operations operations, seed $seed"

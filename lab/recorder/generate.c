@@ -12,7 +12,7 @@ static uint64_t pick_size(const struct stack *stack) {
 
 static void pick_poison(struct trial *trial) {
   int64_t pages = (int64_t)(trial->size + PAGE - 1) / PAGE, sectors = pages * 8;
-  unsigned wish = random_percent(10) ? 0 : (unsigned)(random_percent(60) ? random_between(1, 3) : random_between(1, RANGES_MAX));
+  unsigned wish = random_percent(4) ? 0 : (unsigned)(random_percent(50) ? random_between(1, 3) : random_between(1, 8));
   for (trial->ranges = 0; wish; wish--) {
     int64_t count = random_percent(35) ? 1 : random_percent(30) ? 8 * (int64_t)random_between(1, 3) : (int64_t)random_between(1, 24);
     int64_t start = random_percent(25) ? (int64_t)random_below(sectors) : 8 * (int64_t)random_below(pages + 1) + (random_percent(50) ? 0 : (int64_t)random_below(9) - 4);
@@ -91,12 +91,29 @@ static void fit(struct operation *operation, const struct trial *trial, const st
   operation->length = smaller(operation->length, trial->size - operation->offset);
 }
 
+/* What a firmware that is short of clearing clears: nothing, a refusal, or less than a page, than two, than a few. */
+static int64_t pick_clear(void) {
+  static const int64_t choices[] = {-1, -1, 0, 256, 512, 1024, 2048, 3584, 4096, 4096, 6144, 8192};
+  return choices[random_below(sizeof choices / sizeof *choices)];
+}
+
+/* At the end the pages around poison are read one by one, then the whole file. */
+static void close_trial(struct trial *trial) {
+  for (unsigned at = 0; at < trial->ranges && at < 4; at++) {
+    uint64_t page = trial->poison[at].sector / 8 + random_below(3);
+    uint64_t offset = page ? (page - 1) * PAGE : 0;
+    if (offset < trial->size) trial->operation[trial->operations++] = (struct operation){.kind = 'r', .offset = offset, .length = PAGE};
+  }
+  trial->operation[trial->operations++] = (struct operation){.kind = 'r', .length = trial->size};
+}
+
 void generate_trial(struct trial *trial, const struct stack *stack, uint64_t seed, unsigned number) {
   random_seed(seed, stack->name, number);
   trial->number = number;
   trial->size = pick_size(stack);
+  trial->clear = stack->limited ? pick_clear() : CLEAR_ALL;
   pick_poison(trial);
-  unsigned wish = (unsigned)random_between(5, OPERATIONS_MAX - 1);
+  unsigned wish = (unsigned)random_between(5, 35);
   for (trial->operations = 0; trial->operations < wish; trial->operations++) {
     struct operation operation = {.kind = random_percent(50) ? 'w' : 'r', .fill = (unsigned)random_below(256)};
     operation.offset = pick_offset(trial);
@@ -105,5 +122,5 @@ void generate_trial(struct trial *trial, const struct stack *stack, uint64_t see
     fit(&operation, trial, stack);
     trial->operation[trial->operations] = operation;
   }
-  trial->operation[trial->operations++] = (struct operation){.kind = 'r', .length = trial->size};
+  close_trial(trial);
 }

@@ -1,16 +1,27 @@
-/* Runs random trials on one stack and writes what the kernel answered, one JSON line a trial (lab/README.md has the format).
- * usage: record STACK SEED CASES FILE DEVICE DIRECTORY CHUNK LEG...
- *   STACK: direct, buffered, linear, or a name whose calls go to files with DAX; DIRECTORY: where these are, - without;
- *   CHUNK: sectors before the next leg's turn; LEG: name of a pmem disk. FILE exists when all went well, and never in part. */
+/* Runs trials on one stack and writes what the kernel answered, one JSON line a trial (lab/README.md has the format). The file is
+ * there when all went well, and never in part. */
 #define _GNU_SOURCE
 #include "recorder.h"
 #include <errno.h>
+#include <getopt.h>
 #include <inttypes.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+static const char usage[] =
+    "usage: record --stack NAME --device DEVICE --out FILE (--seed N --cases N | --ask FILE) [--directory DIR] [--chunk N] LEG...\n"
+    "  NAME: direct, buffered, linear, or anything else whose calls go to files with DAX in DIR; N: sectors before the next leg's turn";
+
+/* A random case ends soon after its list: calls on clean media teach little. */
+#define CALLS_AFTER_POISON 4
+
+struct options {
+  const char *device, *out, *ask;
+  uint64_t seed;
+  unsigned cases;
+};
 
 static unsigned char buffer[LENGTH_MAX] __attribute__((aligned(4096)));
 
@@ -62,7 +73,8 @@ static void run_read(FILE *out, const struct place *place, const struct operatio
           operation->length, result, result < 0 ? errno : 0, fnv1a(buffer, result));
 }
 
-static void run_write(FILE *out, const struct stack *stack, const struct place *place, const struct operation *operation) {
+/* Says whether anything is still listed. */
+static bool run_write(FILE *out, const struct stack *stack, const struct place *place, const struct operation *operation) {
   bool bad[SECTORS_MAX];
   memset(buffer, (int)operation->fill, operation->length);
   errno = 0;
@@ -75,47 +87,88 @@ static void run_write(FILE *out, const struct stack *stack, const struct place *
   fputs("\"bb\":", out);
   print_ranges(out, bad);
   fputc('}', out);
+  return memchr(bad, true, sizeof bad);
 }
 
-static void run_trial(FILE *out, const struct stack *stack, const struct trial *trial) {
-  struct place place = place_of(stack, trial->size);
-  stack_reset(stack, &place, trial->number);
-  poison(stack, &place, trial);
+static void print_head(FILE *out, const struct stack *stack, const struct place *place, const struct trial *trial) {
   fprintf(out, "{\"case\":%u,\"size\":%" PRIu64 ",", trial->number, trial->size);
-  if (stack->linear) fprintf(out, "\"seam\":%" PRIu64 ",", stack->chunk - place.first % stack->chunk);
+  if (stack->linear) fprintf(out, "\"seam\":%" PRIu64 ",", stack->chunk - place->first % stack->chunk);
+  if (trial->clear != CLEAR_ALL) fprintf(out, "\"clear\":%" PRId64 ",", trial->clear);
   fputs("\"poison\":[", out);
   for (unsigned range = 0; range < trial->ranges; range++)
     fprintf(out, "%s[%u,%u]", range ? "," : "", trial->poison[range].sector, trial->poison[range].count);
   fputs("],\"ops\":[", out);
+}
+
+static void run_trial(FILE *out, const struct stack *stack, const struct trial *trial, bool whole) {
+  struct place place = place_of(stack, trial->size);
+  unsigned left = trial->ranges ? trial->operations : CALLS_AFTER_POISON;
+  stack_reset(stack, &place, trial->number);
+  poison(stack, &place, trial);
+  if (trial->clear != CLEAR_ALL) stack_limit_clear(stack, trial->clear);
+  print_head(out, stack, &place, trial);
   for (unsigned at = 0; at < trial->operations; at++) {
     const struct operation *operation = &trial->operation[at];
+    if (!whole && !left && at + 1 < trial->operations) continue;
+    if (left) left--;
     stack_forget_cache(stack, &place);
     if (at) fputc(',', out);
     if (operation->kind == 'r') run_read(out, &place, operation);
-    else run_write(out, stack, &place, operation);
+    else if (!run_write(out, stack, &place, operation) && left > CALLS_AFTER_POISON) left = CALLS_AFTER_POISON;
   }
   fputs("]}\n", out);
+  if (trial->clear != CLEAR_ALL) stack_limit_clear(stack, CLEAR_ALL);
   stack_reset(stack, &place, trial->number);
 }
 
+static void run_trials(FILE *out, const struct stack *stack, const struct options *options) {
+  static struct trial trial;
+  FILE *questions = options->ask ? fopen(options->ask, "r") : 0;
+  if (options->ask && !questions) fail("%s: %s", options->ask, strerror(errno));
+  if (questions)
+    while (ask_trial(questions, &trial)) run_trial(out, stack, &trial, true);
+  else
+    for (unsigned number = 0; number < options->cases; number++) {
+      generate_trial(&trial, stack, options->seed, number);
+      run_trial(out, stack, &trial, false);
+    }
+}
+
+static void parse(int count, char **words, struct stack *stack, struct options *options) {
+  static const struct option known[] = {{"stack", 1, 0, 's'}, {"device", 1, 0, 'd'}, {"out", 1, 0, 'o'},       {"seed", 1, 0, 'n'}, {"cases", 1, 0, 'c'},
+                                        {"ask", 1, 0, 'a'},   {"chunk", 1, 0, 'k'},  {"directory", 1, 0, 'f'}, {0, 0, 0, 0}};
+  for (int letter; (letter = getopt_long(count, words, "", known, 0)) != -1;) switch (letter) {
+    case 's': stack->name = optarg; break;
+    case 'd': options->device = optarg; break;
+    case 'o': options->out = optarg; break;
+    case 'n': options->seed = strtoull(optarg, 0, 10); break;
+    case 'c': options->cases = (unsigned)strtoul(optarg, 0, 10); break;
+    case 'a': options->ask = optarg; break;
+    case 'k': stack->chunk = strtoull(optarg, 0, 10); break;
+    case 'f': stack->directory = optarg; break;
+    default: fail("%s", usage);
+    }
+  int legs = count - optind;
+  if (!stack->name || !options->device || !options->out || legs < 1 || legs > 2 || (legs == 2 && !stack->chunk)) fail("%s", usage);
+  size_t length = strcspn(stack->name, ".");
+  stack->linear = length == 6 && !strncmp(stack->name, "linear", length);
+  stack->limited = !strcmp(stack->name + length, ".limited");
+  stack->face = !strncmp(stack->name, "direct", length) ? FACE_DIRECT : !strncmp(stack->name, "buffered", length) ? FACE_BUFFERED : FACE_DAX;
+}
+
 int main(int count, char **words) {
-  if (count < 9 || count > 10) fail("usage: record STACK SEED CASES FILE DEVICE DIRECTORY CHUNK LEG...");
-  struct stack stack = {.name = words[1], .directory = words[6], .chunk = strtoull(words[7], 0, 10), .linear = !strcmp(words[1], "linear")};
-  stack.face = !strcmp(stack.name, "direct") ? FACE_DIRECT : !strcmp(stack.name, "buffered") ? FACE_BUFFERED : FACE_DAX;
-  uint64_t seed = strtoull(words[2], 0, 10);
-  unsigned cases = (unsigned)strtoul(words[3], 0, 10);
+  struct stack stack = {0};
+  struct options options = {0};
   char part[256];
-  snprintf(part, sizeof part, "%s.part", words[4]);
+  parse(count, words, &stack, &options);
+  snprintf(part, sizeof part, "%s.part", options.out);
   FILE *out = fopen(part, "w");
   if (!out) fail("%s: %s", part, strerror(errno));
   setvbuf(out, 0, _IOFBF, 1 << 18);
-  stack_open(&stack, words[5], words + 8, (unsigned)count - 8);
-  place_files(&stack, seed);
-  for (unsigned number = 0; number < cases; number++) {
-    struct trial trial;
-    generate_trial(&trial, &stack, seed, number);
-    run_trial(out, &stack, &trial);
-  }
-  if (fflush(out) || fsync(fileno(out)) || fclose(out) || rename(part, words[4])) fail("%s: %s", words[4], strerror(errno));
+  stack_open(&stack, options.device, words + optind, (unsigned)(count - optind));
+  stack_limit_clear(&stack, CLEAR_ALL);
+  place_files(&stack, options.seed);
+  run_trials(out, &stack, &options);
+  if (fflush(out) || fsync(fileno(out)) || fclose(out) || rename(part, options.out)) fail("%s: %s", options.out, strerror(errno));
   return 0;
 }

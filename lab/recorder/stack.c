@@ -19,8 +19,8 @@ static uint64_t size_in_sectors(int descriptor) {
 void stack_open(struct stack *stack, const char *device, char *const *legs, unsigned count) {
   stack->raw = open(device, O_RDWR | O_DIRECT | O_CLOEXEC);
   if (stack->raw < 0) fail("%s: %s", device, strerror(errno));
-  stack->data = open(device, O_RDWR | O_CLOEXEC | (stack->face == FACE_DIRECT ? O_DIRECT : 0));
-  if (stack->data < 0) fail("%s: %s", device, strerror(errno));
+  stack->data = stack->face == FACE_DAX ? -1 : open(device, O_RDWR | O_CLOEXEC | (stack->face == FACE_DIRECT ? O_DIRECT : 0));
+  if (stack->face != FACE_DAX && stack->data < 0) fail("%s: %s", device, strerror(errno));
   stack->sectors = size_in_sectors(stack->raw);
   stack->legs = count;
   if (count == 1) stack->chunk = stack->sectors;
@@ -30,6 +30,14 @@ void stack_open(struct stack *stack, const char *device, char *const *legs, unsi
     stack->lists[leg] = open(path, O_RDWR | O_CLOEXEC);
     if (stack->lists[leg] < 0) fail("%s: %s", path, strerror(errno));
   }
+  stack->clear = open("/sys/module/nfit_test/parameters/clear_max", O_WRONLY | O_CLOEXEC);
+  if (stack->clear < 0) fail("clear_max: %s", strerror(errno));
+}
+
+void stack_limit_clear(const struct stack *stack, int64_t bytes) {
+  char text[32];
+  int length = snprintf(text, sizeof text, "%lld", (long long)bytes);
+  if (pwrite(stack->clear, text, length, 0) != length) fail("clear_max: %s", strerror(errno));
 }
 
 /* Poison goes in sector by sector: before 6.7 the list loses the tail of a range that is set over several records. */
