@@ -44,6 +44,8 @@ export class BlockCalls implements FileCalls<"async"> {
   async preadv2(buffers: Buffers, offset: number, flags: number = 0): Promise<number> {
     const { file, cursor, face } = this.#options;
     const { at, vector, mode } = this.#begin("preadv2", { buffers, offset, flags });
+    vector.length = Math.min(vector.length, Math.max(0, file.size - at));
+    this.#checkAligned("preadv2", vector.length, { buffers, at });
     const count = await blockRead(file, vector, { offset: at, mode, face });
     if (offset === -1) cursor.position = at + count;
     return count;
@@ -53,6 +55,7 @@ export class BlockCalls implements FileCalls<"async"> {
     const { file, cursor, face, place } = this.#options;
     const { at, vector, mode } = this.#begin("pwritev2", { buffers, offset, flags });
     vector.length = checkWrite(place, at, vector.length);
+    this.#checkAligned("pwritev2", vector.length, { buffers, at });
     const count = await blockWrite(file, vector, { offset: at, mode, face });
     if (offset === -1) cursor.position = at + count;
     if ((flags & (RWF_DSYNC | RWF_SYNC)) !== 0) await this.fsync();
@@ -76,29 +79,39 @@ export class BlockCalls implements FileCalls<"async"> {
     syscall: Syscall,
     call: { readonly buffers: Buffers; readonly offset: number; readonly flags: number },
   ): { readonly at: number; readonly vector: IoVector; readonly mode: AccessMode } {
-    const { file, cursor, face } = this.#options;
+    const { file, cursor } = this.#options;
     const context = this.#contexts[syscall];
     checkFlags(call.flags, context);
     const mode = modeOf(call.flags, this.#options.mode, context);
     checkBuffers(call.buffers, file.name);
     const isAppend = (call.flags & RWF_APPEND) !== 0 && syscall === "pwritev2";
     const at = isAppend ? file.size : placeOf(call.offset, cursor.position, file.name);
-    if (face === "direct") checkAligned(call.buffers, at, context);
     return { at, vector: new IoVector().begin(call.buffers, CALL_BYTES_MAX), mode };
   }
-}
 
-/**
- * O_DIRECT takes whole sectors at sectors (`blkdev_dio_unaligned`). That buffers begin at one in memory is not asked: ours are
- * copied from.
- */
-function checkAligned(buffers: Buffers, at: number, { syscall, name }: FlagContext): void {
-  const parts = buffers instanceof Uint8Array ? [buffers] : buffers;
-  const wrong = parts.find((part) => part.length % SECTOR !== 0);
-  if (wrong === undefined && at % SECTOR === 0) return;
-  throw new StorageError(
-    "EINVAL",
-    `Cannot use ${name} directly: want whole sectors of ${SECTOR} bytes: got offset ${at}, length ${wrong?.length ?? parts[0]?.length ?? 0}`,
-    { syscall, path: name },
-  );
+  /**
+   * O_DIRECT takes whole sectors at sectors (`blkdev_dio_unaligned`); what is past the end was cut off before (`blkdev_read_iter`). That
+   * buffers begin at one in memory is not asked: ours are copied from.
+   */
+  #checkAligned(
+    syscall: Syscall,
+    length: number,
+    { buffers, at }: { readonly buffers: Buffers; readonly at: number },
+  ): void {
+    if (this.#options.face !== "direct" || length === 0) return;
+    const parts = buffers instanceof Uint8Array ? [buffers] : buffers;
+    let left = length;
+    const isWhole = parts.every((part) => {
+      const taken = Math.min(part.length, left);
+      left -= taken;
+      return taken % SECTOR === 0;
+    });
+    if (isWhole && at % SECTOR === 0) return;
+    const { name } = this.#options.file;
+    throw new StorageError(
+      "EINVAL",
+      `Cannot use ${name} directly: want whole sectors of ${SECTOR} bytes: got offset ${at}, length ${length}`,
+      { syscall, path: name },
+    );
+  }
 }

@@ -5,7 +5,7 @@
  * (`pmem_submit_bio`). Through the page cache a bad sector hides its page: pages before it are a short count (`filemap_read`).
  * With the flag, or failing fast, every byte before the first bad one counts.
  */
-import { isPromise, roundDown, type MaybePromise } from "../base/index.ts";
+import { alignOut, endOf, isPromise, roundDown, type MaybePromise } from "../base/index.ts";
 import { mediaError, unknownPlace, type DaxFile, type IoVector } from "../dax/index.ts";
 import type { AccessMode, ReadResult } from "../device/index.ts";
 import type { Face } from "./file.ts";
@@ -69,24 +69,44 @@ function readExtent(file: BlockFile, vector: IoVector, step: Step): MaybePromise
     vector.zero(stop - position);
     return stop - position;
   }
-  const piece = vector.peek(stop - position);
-  const result = file.device.read(piece, extents.deviceOf(index, position), step.mode);
+  const at = extents.deviceOf(index, position);
+  const piece = vector.peek(readable(file, step, { at, stop }));
+  if (piece.length === 0) return 0;
+  const result = file.device.read(piece, at, step.mode);
   const counted = (read: ReadResult): number => {
-    const shift = position - extents.deviceOf(index, position);
     const first = read.missing[0];
     const count =
-      first === undefined ? piece.length : goodBytes(step, first.offset + shift, file.pageSize);
+      first === undefined ? piece.length : goodBytes(step, first.offset - at, file.pageSize);
     if (count > 0) vector.advance(count);
     return count;
   };
   return isPromise(result) ? result.then(counted) : counted(result);
 }
 
-/** Bytes of a step that count, where `bad` is the first missing byte of the file. */
+/** Whether a bad sector hides its whole page: the page cache reads pages, also those of which a part is wanted. */
+function isPaged({ face, mode }: BlockRead): boolean {
+  return face === "buffered" && mode === "access";
+}
+
+/** Bytes of a step up to the first page that holds something bad on the list, wherever in the page. */
+function readable(
+  file: BlockFile,
+  step: Step,
+  { at, stop }: { readonly at: number; readonly stop: number },
+): number {
+  const length = stop - step.position;
+  if (!isPaged(step) || file.device.poison.empty) return length;
+  const pages = alignOut({ offset: at, length }, file.pageSize);
+  const end = Math.min(endOf(pages), file.device.size);
+  for (const bad of file.device.poison.bad({ offset: pages.offset, length: end - pages.offset }))
+    return Math.min(length, Math.max(0, roundDown(bad.offset, file.pageSize) - at));
+  return length;
+}
+
+/** Bytes of a step that count, where `bad` is where the first missing byte stands in it. */
 function goodBytes(step: Step, bad: number, pageSize: number): number {
   if (isWholeFailure(step)) return 0;
-  const isPaged = step.face === "buffered" && step.mode === "access";
-  return (isPaged ? roundDown(bad, pageSize) : bad) - step.position;
+  return isPaged(step) ? roundDown(step.position + bad, pageSize) - step.position : bad;
 }
 
 function failure(file: BlockFile, position: number, end: number): Error {
