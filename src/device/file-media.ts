@@ -27,18 +27,15 @@ export interface FileMediaOptions {
   readonly mapping?: FileMapping | undefined;
 }
 
-/**
- * Loads come out of the mapping. Stores go through the file: a store into a hole of a full disk would end the process, a write of one
- * fails; the page cache is one and the same.
- */
-function memoryOf(mapping: FileMapping, file: HostFile): MediaMemory {
+/** Loads come out of the mapping, and stores go into it where that is safe: its own rule. `flush` syncs the file, which covers both. */
+function memoryOf(mapping: FileMapping): MediaMemory {
   return {
     view: (range) => mapping.view(range),
     load: (into, offset) => {
       mapping.copyOut(into, offset);
       return NO_FAULTS;
     },
-    store: (from, offset) => file.writeSync(from, offset),
+    store: (from, offset) => mapping.copyIn(from, offset),
   };
 }
 
@@ -60,7 +57,7 @@ export class FileMedia implements Media {
     this.#readUnit = options.readUnit ?? SECTOR;
     const mapping = options.mapping;
     this.#mapping = mapping;
-    if (mapping !== undefined) this.memory = memoryOf(mapping, file);
+    if (mapping !== undefined) this.memory = memoryOf(mapping);
   }
 
   read(into: Uint8Array, offset: number): MaybePromise<Faults> {

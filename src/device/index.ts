@@ -39,6 +39,7 @@ export {
   type CreateImageOptions,
   type OpenDeviceOptions,
 } from "./open-device.ts";
+export { PageStates } from "./page-states.ts";
 export { skippable } from "./hole.ts";
 export { scrub, type ScrubOptions, type ScrubResult } from "./scrub.ts";
 export {

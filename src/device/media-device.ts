@@ -12,7 +12,7 @@
  */
 import {
   alignOut,
-  checkRange,
+  checkSpan,
   endOf,
   MediaError,
   StorageError,
@@ -39,6 +39,7 @@ import { InFlight } from "./in-flight.ts";
 import { Ledger, type LedgerOptions, type StateChanges } from "./ledger.ts";
 import { ListedReader } from "./listed-reader.ts";
 import type { Media } from "./media.ts";
+import { PageStates } from "./page-states.ts";
 import { geometryOf, healAll, type HealContext } from "./recovery-write.ts";
 import { anyBad, goodParts, inState } from "./states.ts";
 import { Unsettled } from "./unsettled.ts";
@@ -55,6 +56,8 @@ export class MediaDevice implements ManagedDevice {
   readonly capabilities: Capabilities;
   readonly poison: PoisonView;
   readonly direct: DirectAccess | undefined;
+  /** Pages that the system took away after an error, apart from the list; of this session only. */
+  readonly pages: PageStates;
   protected readonly media: Media;
   protected readonly ledger: Ledger;
   readonly #context: CarefulContext & HealContext;
@@ -74,6 +77,7 @@ export class MediaDevice implements ManagedDevice {
     });
     this.size = media.size;
     this.capabilities = media.capabilities;
+    this.pages = new PageStates(media.capabilities.pageSize);
     this.ledger = new Ledger({
       ...options,
       size: media.size,
@@ -99,9 +103,11 @@ export class MediaDevice implements ManagedDevice {
       isSettled: () => this.#unsettled.empty,
       read: (into, offset, mode) => this.#reader.readSync(into, offset, mode),
       confirm: (faults, into, offset) => this.#reader.confirmed(faults, into, offset),
+      hasBad: (offset, length) => this.ledger.list.hasBad(offset, length),
       beginStore: (offset, length) => {
-        this.#checkWritable({ offset, length });
-        this.#changing(() => this.#begin({ offset, length }));
+        this.#checkWritable(offset, length);
+        this.#ready();
+        this.#begin(offset, length);
       },
     };
   }
@@ -122,13 +128,13 @@ export class MediaDevice implements ManagedDevice {
   }
 
   read(into: Uint8Array, offset: number, mode: AccessMode = "access"): MaybePromise<ReadResult> {
-    this.#check({ offset, length: into.length });
+    this.#check(offset, into.length);
     return this.#reader.read(into, offset, mode);
   }
 
   /** The same on this thread, without simulated delay. */
   readSync(into: Uint8Array, offset: number, mode: AccessMode = "access"): ReadResult {
-    this.#check({ offset, length: into.length });
+    this.#check(offset, into.length);
     return this.#reader.readSync(into, offset, mode);
   }
 
@@ -169,6 +175,7 @@ export class MediaDevice implements ManagedDevice {
     if (mode === "access") this.#checkWholeUnits(range);
     const [failure] = healAll(this.#context, [{ offset, data: from }]);
     if (failure !== undefined) throw failure;
+    this.pages.noteClear(range);
   }
 
   /** "access" heals whole clear units only, and decides that before any byte moves. */
@@ -199,18 +206,20 @@ export class MediaDevice implements ManagedDevice {
 
   /** Heals many ranges: see `ManagedDevice.heal`. @throws {RangeError} if two writes overlap */
   heal(writes: readonly HealWrite[]): readonly (Error | undefined)[] {
-    for (const { offset, data } of writes) this.#checkWritable({ offset, length: data.length });
+    for (const { offset, data } of writes) this.#checkWritable(offset, data.length);
     return this.#changing(() => {
-      for (const { offset, data } of writes) this.#inFlight.touch({ offset, length: data.length });
-      this.ledger.bump();
-      this.#dirty = true;
-      return healAll(this.#context, writes);
+      for (const { offset, data } of writes) this.#begin(offset, data.length);
+      const failures = healAll(this.#context, writes);
+      for (const [index, { offset, data }] of writes.entries()) {
+        if (failures[index] === undefined) this.pages.noteClear({ offset, length: data.length });
+      }
+      return failures;
     });
   }
 
   /** Ends poison without data: see `ManagedDevice.clear`. @throws {MediaError} if the medium refuses or only pretends */
   clear(range: ByteRange): void {
-    this.#checkWritable(range);
+    this.#checkWritable(range.offset, range.length);
     const { clearUnit } = this.capabilities;
     const end = endOf(range);
     if (range.offset % clearUnit !== 0 || (end % clearUnit !== 0 && end !== this.size)) {
@@ -223,15 +232,15 @@ export class MediaDevice implements ManagedDevice {
 
   /** Runs a change of a range to its end: alone, after everything open is settled. For the device's own kinds. */
   protected change(range: ByteRange, change: () => void): void {
-    this.#checkWritable(range);
+    this.#checkWritable(range.offset, range.length);
     this.#changing(() => {
-      this.#begin(range);
+      this.#begin(range.offset, range.length);
       change();
     });
   }
 
-  #begin(range: ByteRange): void {
-    this.#inFlight.touch(range);
+  #begin(offset: number, length: number): void {
+    this.#inFlight.touch(offset, length);
     this.ledger.bump();
     this.#dirty = true;
   }
@@ -252,13 +261,13 @@ export class MediaDevice implements ManagedDevice {
   }
 
   recordRead(range: ByteRange): void {
-    this.#check(range);
+    this.#check(range.offset, range.length);
     const unread = [...this.poison.states(range)].filter((part) => part.state === "unread");
     if (unread.length > 0) this.ledger.mark(inState(unread, "clean"));
   }
 
   recordBad(range: ByteRange, state: "poisoned" | "lost"): void {
-    this.#check(range);
+    this.#check(range.offset, range.length);
     this.ledger.needStore();
     this.ledger.mark([{ ...range, state }]);
   }
@@ -291,8 +300,14 @@ export class MediaDevice implements ManagedDevice {
     }
   }
 
-  /** Runs a change: settles first what is open, and fails the device where its durability is unknown. */
+  /** Runs a change once the device is ready for one. */
   #changing<T>(change: () => T): T {
+    this.#ready();
+    return change();
+  }
+
+  /** Settles what is open, and refuses where the device's durability is unknown. */
+  #ready(): void {
     if (this.#failure !== undefined) {
       throw new StorageError(
         "EIO",
@@ -304,19 +319,18 @@ export class MediaDevice implements ManagedDevice {
       );
     }
     if (!this.#unsettled.empty) this.#unsettled.settle();
-    return change();
   }
 
-  #check(range: ByteRange): void {
+  #check(offset: number, length: number): void {
     if (this.#closed)
       throw new StorageError("EIO", `Cannot use ${this.media.name}: it is closed`, {
         path: this.media.name,
       });
-    checkRange(range, this.size);
+    checkSpan(offset, length, this.size);
   }
 
-  #checkWritable(range: ByteRange): void {
-    this.#check(range);
+  #checkWritable(offset: number, length: number): void {
+    this.#check(offset, length);
     if (!this.capabilities.readOnly) return;
     throw new StorageError("EACCES", `Cannot write ${this.media.name}: it is open for reading`, {
       path: this.media.name,

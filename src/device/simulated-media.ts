@@ -14,6 +14,7 @@ import {
   alignIn,
   alignOut,
   endOf,
+  FilteredRangeSet,
   MediaError,
   RangeSet,
   roundDown,
@@ -68,8 +69,8 @@ export class SimulatedMedia implements Media {
     this.#slowMs = options.slowMs ?? 50;
     this.#clock = options.clock ?? systemClock;
     this.#faults = {
-      poison: new RangeSet(),
-      transient: new RangeSet(),
+      poison: new FilteredRangeSet(inner.size),
+      transient: new FilteredRangeSet(inner.size),
       refuses: new RangeSet(),
       partial: new RangeSet(),
       slow: new RangeSet(),
@@ -82,7 +83,10 @@ export class SimulatedMedia implements Media {
   #memoryOver(memory: MediaMemory): MediaMemory {
     return {
       view: (range) => memory.view(range),
-      load: (into, offset) => this.#readAround(into, offset, (piece, at) => memory.load(piece, at)),
+      load: (into, offset) => {
+        if (this.#isWhole(offset, into.length)) return memory.load(into, offset);
+        return this.#readAround(into, offset, (piece, at) => memory.load(piece, at));
+      },
       store: (from, offset) => this.#store(from, offset, memory),
     };
   }
@@ -121,19 +125,21 @@ export class SimulatedMedia implements Media {
   }
 
   readSync(into: Uint8Array, offset: number): Faults {
+    if (this.#isWhole(offset, into.length)) return this.#inner.readSync(into, offset);
     return this.#readAround(into, offset, (piece, at) => this.#inner.readSync(piece, at));
   }
 
   readBack(into: Uint8Array, offset: number): Faults {
+    if (this.#isWhole(offset, into.length)) return this.#inner.readBack(into, offset);
     return this.#readAround(into, offset, (piece, at) => this.#inner.readBack(piece, at));
   }
 
+  /** Reads what lies around the faults of a range that is not whole. */
   #readAround(
     into: Uint8Array,
     offset: number,
     read: (piece: Uint8Array, at: number) => Faults,
   ): Faults {
-    if (this.#isWhole(offset, into.length)) return read(into, offset);
     const faults = RangeSet.from(this.#hit({ offset, length: into.length }));
     const gaps = Array.from(faults.gaps(offset, into.length));
     for (const gap of gaps) {
@@ -178,7 +184,8 @@ export class SimulatedMedia implements Media {
   }
 
   #store(from: Uint8Array, offset: number, memory: MediaMemory): void {
-    if (this.capabilities.clear !== "overwrite") memory.store(from, offset);
+    if (this.capabilities.clear !== "overwrite" || this.#faults.poison.size === 0)
+      memory.store(from, offset);
     else this.#overwrite(from, offset, (piece, at) => memory.store(piece, at));
   }
 
