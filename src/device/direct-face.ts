@@ -181,7 +181,7 @@ export class DirectFace implements DirectAccess {
     if (isBad && !isWhole) return 0;
     if (!isBad && this.#pages.presentLength(offset, from.length) < from.length) return 0;
     try {
-      this.#device.write(from, offset, "recovery");
+      this.#device.write(from, offset, "access");
       return from.length;
     } catch (error) {
       if (error instanceof MediaError) return 0;

@@ -173,7 +173,9 @@ export class MediaDevice implements ManagedDevice {
     if (mode === "failFast")
       throw this.#badError(range, "the range is bad, and a fail-fast write heals nothing");
     if (mode === "access") this.#checkWholeUnits(range);
-    const [failure] = healAll(this.#context, [{ offset, data: from }]);
+    // A call that clears takes the whole range of the write, as `pmem_do_write` and `pmem_recovery_write` give it.
+    const wholeWrites = mode === "access" && this.capabilities.clear === "firmware";
+    const [failure] = healAll(this.#context, [{ offset, data: from }], { wholeWrites });
     if (failure !== undefined) throw failure;
     this.pages.noteClear(range);
   }
