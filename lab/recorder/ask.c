@@ -26,6 +26,27 @@ static void ask_poison(const char *line, struct trial *trial) {
   }
 }
 
+static void ask_extents(const char *line, struct trial *trial) {
+  const char *cursor = strstr(line, "\"extents\":[");
+  trial->extents = 0;
+  if (!cursor) return;
+  for (cursor += strlen("\"extents\":["); *cursor == '['; cursor += *cursor == ',') {
+    struct extent *extent = &trial->extent[trial->extents];
+    int length = 0;
+    if (trial->extents == EXTENTS_MAX) fail("case %u: more than %u extents", trial->number, EXTENTS_MAX);
+    if (sscanf(cursor, "[%u,%u,\"%c\"]%n", &extent->first, &extent->pages, &extent->kind, &length) != 3 || !length)
+      fail("case %u: cannot read its extents", trial->number);
+    trial->extents++;
+    cursor += length;
+  }
+}
+
+static void ask_name(const char *line, struct trial *trial) {
+  const char *found = strstr(line, "\"name\":\"");
+  trial->name[0] = 0;
+  if (found && sscanf(found, "\"name\":\"%47[^\"]", trial->name) != 1) fail("case %u: cannot read its name", trial->number);
+}
+
 static void check(const struct trial *trial) {
   uint64_t sectors = (trial->size + PAGE - 1) / PAGE * (PAGE / SECTOR);
   if (!trial->size || sectors > SECTORS_MAX) fail("case %u: a size of 1 to %u bytes is wanted", trial->number, PAGES_MAX * PAGE);
@@ -43,6 +64,8 @@ bool ask_trial(FILE *questions, struct trial *trial) {
   trial->number = (unsigned)field(line, head, "case", 0);
   trial->size = (uint64_t)field(line, head, "size", 0);
   trial->clear = field(line, head, "clear", CLEAR_ALL);
+  ask_name(line, trial);
+  ask_extents(line, trial);
   ask_poison(line, trial);
   check(trial);
   for (trial->operations = 0; operation; operation = next) {

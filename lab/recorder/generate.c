@@ -10,6 +10,34 @@ static uint64_t pick_size(const struct stack *stack) {
   return size;
 }
 
+/* Two to six extents; the file ends within the last one. */
+static void pick_extents(struct trial *trial) {
+  unsigned wish = (unsigned)random_between(2, 6), pages = 0;
+  char last = 'h';
+  for (trial->extents = 0; trial->extents < wish; trial->extents++) {
+    char kind = trial->extents == 0 || random_percent(60) ? 'w' : random_percent(50) ? 'u' : 'h';
+    if (kind == last && kind != 'w') kind = 'w';
+    trial->extent[trial->extents] = (struct extent){pages, (unsigned)random_between(1, 6), kind};
+    pages += trial->extent[trial->extents].pages;
+    last = kind;
+  }
+  trial->size = pages * PAGE - (random_percent(30) ? random_below(PAGE) : 0);
+}
+
+/* The kind of extent that holds a byte: written, where nothing else is said. */
+static char kind_at(const struct trial *trial, uint64_t offset) {
+  for (const struct extent *extent = trial->extent; extent < trial->extent + trial->extents; extent++)
+    if (offset / PAGE - extent->first < extent->pages) return extent->kind;
+  return 'w';
+}
+
+/* A device has no sector for a hole's bytes: poison ends there. */
+static bool fits_no_device(const struct trial *trial, int64_t start, int64_t *count) {
+  for (int64_t at = 0; at < *count; at++)
+    if (kind_at(trial, (uint64_t)(start + at) * SECTOR) == 'h') *count = at;
+  return *count == 0;
+}
+
 static void pick_poison(struct trial *trial) {
   int64_t pages = (int64_t)(trial->size + PAGE - 1) / PAGE, sectors = pages * 8;
   unsigned wish = random_percent(4) ? 0 : (unsigned)(random_percent(50) ? random_between(1, 3) : random_between(1, 8));
@@ -20,6 +48,7 @@ static void pick_poison(struct trial *trial) {
     if (start < 0) start = 0;
     if (start >= sectors) start = sectors - 1;
     if (start + count > sectors) count = sectors - start;
+    if (fits_no_device(trial, start, &count)) continue;
     trial->poison[trial->ranges++] = (struct range){(uint32_t)start, (uint32_t)count};
   }
 }
@@ -79,7 +108,7 @@ static void align_to_pages(struct operation *operation) {
   operation->length = (operation->length + PAGE - 1) / PAGE * PAGE;
 }
 
-/* Writes extend no file, and seldom leave the device; direct calls are seldom off the sector. */
+/* Writes extend and allocate nothing, and seldom leave the device; direct calls are seldom off the sector. */
 static void fit(struct operation *operation, const struct trial *trial, const struct stack *stack) {
   if (stack->face == FACE_DIRECT && !random_percent(4)) {
     operation->offset -= operation->offset % SECTOR;
@@ -89,6 +118,9 @@ static void fit(struct operation *operation, const struct trial *trial, const st
   if (operation->kind == 'r' || (stack->face != FACE_DAX && random_percent(4))) return;
   if (operation->offset >= trial->size) operation->offset = (trial->size - 1) / PAGE * PAGE;
   operation->length = smaller(operation->length, trial->size - operation->offset);
+  for (uint64_t at = operation->offset; at < operation->offset + operation->length; at += PAGE - at % PAGE)
+    if (kind_at(trial, at) != 'w') operation->length = at - operation->offset;
+  if (kind_at(trial, operation->offset) != 'w') operation->kind = 'r';
 }
 
 /* What a firmware that is short of clearing clears: nothing, a refusal, or less than a page, than two, than a few. */
@@ -110,7 +142,9 @@ static void close_trial(struct trial *trial) {
 void generate_trial(struct trial *trial, const struct stack *stack, uint64_t seed, unsigned number) {
   random_seed(seed, stack->name, number);
   trial->number = number;
-  trial->size = pick_size(stack);
+  trial->extents = 0;
+  if (stack->extents) pick_extents(trial);
+  else trial->size = pick_size(stack);
   trial->clear = stack->limited ? pick_clear() : CLEAR_ALL;
   pick_poison(trial);
   unsigned wish = (unsigned)random_between(5, 35);

@@ -92,8 +92,13 @@ static bool run_write(FILE *out, const struct stack *stack, const struct place *
 
 static void print_head(FILE *out, const struct stack *stack, const struct place *place, const struct trial *trial) {
   fprintf(out, "{\"case\":%u,\"size\":%" PRIu64 ",", trial->number, trial->size);
-  if (stack->linear) fprintf(out, "\"seam\":%" PRIu64 ",", stack->chunk - place->first % stack->chunk);
+  if (trial->name[0]) fprintf(out, "\"name\":\"%s\",", trial->name);
+  if (stack->linear) fprintf(out, "\"seam\":%" PRIu64 ",", stack->chunk - place->sector[0] % stack->chunk);
   if (trial->clear != CLEAR_ALL) fprintf(out, "\"clear\":%" PRId64 ",", trial->clear);
+  for (unsigned at = 0; at < trial->extents; at++) {
+    const struct extent *extent = &trial->extent[at];
+    fprintf(out, "%s[%u,%u,\"%c\"]%s", at ? "," : "\"extents\":[", extent->first, extent->pages, extent->kind, at + 1 < trial->extents ? "" : "],");
+  }
   fputs("\"poison\":[", out);
   for (unsigned range = 0; range < trial->ranges; range++)
     fprintf(out, "%s[%u,%u]", range ? "," : "", trial->poison[range].sector, trial->poison[range].count);
@@ -101,7 +106,7 @@ static void print_head(FILE *out, const struct stack *stack, const struct place 
 }
 
 static void run_trial(FILE *out, const struct stack *stack, const struct trial *trial, bool whole) {
-  struct place place = place_of(stack, trial->size);
+  struct place place = place_of(stack, trial);
   unsigned left = trial->ranges ? trial->operations : CALLS_AFTER_POISON;
   stack_reset(stack, &place, trial->number);
   poison(stack, &place, trial);
@@ -118,7 +123,7 @@ static void run_trial(FILE *out, const struct stack *stack, const struct trial *
   }
   fputs("]}\n", out);
   if (trial->clear != CLEAR_ALL) stack_limit_clear(stack, CLEAR_ALL);
-  stack_reset(stack, &place, trial->number);
+  place_leave(stack, trial, &place);
 }
 
 static void run_trials(FILE *out, const struct stack *stack, const struct options *options) {
@@ -152,7 +157,8 @@ static void parse(int count, char **words, struct stack *stack, struct options *
   if (!stack->name || !options->device || !options->out || legs < 1 || legs > 2 || (legs == 2 && !stack->chunk)) fail("%s", usage);
   size_t length = strcspn(stack->name, ".");
   stack->linear = length == 6 && !strncmp(stack->name, "linear", length);
-  stack->limited = !strcmp(stack->name + length, ".limited");
+  stack->limited = strstr(stack->name, ".limited") != 0;
+  stack->extents = strstr(stack->name, ".extents") != 0;
   stack->face = !strncmp(stack->name, "direct", length) ? FACE_DIRECT : !strncmp(stack->name, "buffered", length) ? FACE_BUFFERED : FACE_DAX;
 }
 

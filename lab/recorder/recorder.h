@@ -8,15 +8,24 @@
 
 #define SECTOR 512u
 #define PAGE 4096u
+#define PAGE_SECTORS (PAGE / SECTOR)
 #define PAGES_MAX 64u
-#define SECTORS_MAX (PAGES_MAX * PAGE / SECTOR)
+#define SECTORS_MAX (PAGES_MAX * PAGE_SECTORS)
 #define RANGES_MAX 64u
 #define OPERATIONS_MAX 256u
+#define EXTENTS_MAX 16u
 #define CLEAR_ALL INT64_MAX
+#define NOWHERE UINT64_MAX
 #define LENGTH_MAX ((PAGES_MAX + 8) * PAGE)
 
 struct range {
   uint32_t sector, count;
+};
+
+/* Pages of a file that follow each other on the device too. kind: 'w' written, 'u' allocated and unwritten, 'h' a hole. */
+struct extent {
+  unsigned first, pages;
+  char kind;
 };
 
 struct operation {
@@ -30,7 +39,9 @@ struct trial {
   unsigned number;
   uint64_t size;
   int64_t clear; /* the most bytes that one clear of the firmware clears; -1: it refuses */
-  unsigned ranges, operations;
+  char name[48]; /* what an asked trial calls itself */
+  unsigned extents, ranges, operations;
+  struct extent extent[EXTENTS_MAX]; /* none: the whole file is one written extent */
   struct range poison[RANGES_MAX];
   struct operation operation[OPERATIONS_MAX];
 };
@@ -39,10 +50,11 @@ enum face { FACE_DAX, FACE_DIRECT, FACE_BUFFERED };
 
 /* A block device of one or two legs whose sectors alternate between the legs in chunks, and how calls reach it. */
 struct stack {
-  const char *name; /* up to the first dot: what it is made of; `.limited` after it: a firmware that clears less than it is asked to */
+  /* Up to the first dot: what it is made of. Then `.limited`: a firmware that clears less than it is asked to; `.extents`: files in pieces. */
+  const char *name;
   const char *directory;
   enum face face;
-  bool linear, limited;
+  bool linear, limited, extents;
   unsigned legs;
   uint64_t chunk;    /* sectors; of a device with one leg: all of it */
   uint64_t sectors;  /* of the device */
@@ -52,11 +64,12 @@ struct stack {
   int clear;         /* the firmware's parameter: struct trial's clear */
 };
 
-/* Where a trial runs: a descriptor whose byte `origin` is the trial's byte 0, which is the device's sector `first`. */
+/* Where a trial runs: a descriptor whose byte `origin` is the trial's byte 0, and the device sector of each page of it. */
 struct place {
   int descriptor;
-  uint64_t origin, first;
-  unsigned sectors;
+  uint64_t origin;
+  unsigned pages;
+  uint64_t sector[PAGES_MAX]; /* or NOWHERE */
 };
 
 /* random.c: the same numbers for the same seed, everywhere. */
@@ -72,8 +85,13 @@ void generate_trial(struct trial *trial, const struct stack *stack, uint64_t see
 bool ask_trial(FILE *questions, struct trial *trial);
 
 /* place.c */
-void place_files(struct stack *stack, uint64_t seed);
-struct place place_of(const struct stack *stack, uint64_t size);
+void place_files(const struct stack *stack, uint64_t seed);
+struct place place_of(const struct stack *stack, const struct trial *trial);
+void place_leave(const struct stack *stack, const struct trial *trial, const struct place *place);
+
+/* extents.c: a file's extents as the file system tells them, and a new file that has the wanted ones. */
+unsigned extents_of(int descriptor, struct extent *extent, uint64_t *sector, unsigned limit);
+int extents_make(const struct stack *stack, const struct trial *trial, struct place *place);
 
 /* stack.c */
 void stack_open(struct stack *stack, const char *device, char *const *legs, unsigned count);

@@ -43,11 +43,18 @@ void stack_limit_clear(const struct stack *stack, int64_t bytes) {
 /* Poison goes in sector by sector: before 6.7 the list loses the tail of a range that is set over several records. */
 void stack_inject(const struct stack *stack, const struct place *place, uint32_t sector) {
   char text[32];
-  uint64_t at = place->first + sector, row = at / stack->chunk;
+  uint64_t at = place->sector[sector / PAGE_SECTORS] + sector % PAGE_SECTORS, row = at / stack->chunk;
   uint64_t on_leg = row / stack->legs * stack->chunk + at % stack->chunk;
   int length = snprintf(text, sizeof text, "%llu 1\n", (unsigned long long)on_leg);
   if (pwrite(stack->lists[row % stack->legs], text, length, 0) != length)
     fail("%s: cannot inject sector %s: %s", stack->name, text, strerror(errno));
+}
+
+/* The trial's sector that a device sector is, or NOWHERE. */
+static uint64_t sector_of_trial(const struct place *place, uint64_t at) {
+  for (unsigned page = 0; page < place->pages; page++)
+    if (place->sector[page] != NOWHERE && at - place->sector[page] < PAGE_SECTORS) return page * PAGE_SECTORS + (at - place->sector[page]);
+  return NOWHERE;
 }
 
 void stack_list(const struct stack *stack, const struct place *place, bool bad[SECTORS_MAX]) {
@@ -62,8 +69,8 @@ void stack_list(const struct stack *stack, const struct place *place, bool bad[S
       cursor += *cursor == '\n';
       for (; count; sector++, count--) {
         uint64_t row = sector / stack->chunk * stack->legs + leg;
-        uint64_t at = row * stack->chunk + sector % stack->chunk - place->first;
-        if (at >= place->sectors) fail("%s: sector %llu of leg %u is bad, and no trial asked for it", stack->name, (unsigned long long)sector, leg);
+        uint64_t at = sector_of_trial(place, row * stack->chunk + sector % stack->chunk);
+        if (at == NOWHERE) fail("%s: sector %llu of leg %u is bad, and no trial asked for it", stack->name, (unsigned long long)sector, leg);
         bad[at] = true;
       }
     }
@@ -74,10 +81,15 @@ void stack_list(const struct stack *stack, const struct place *place, bool bad[S
 void stack_reset(const struct stack *stack, const struct place *place, unsigned number) {
   static unsigned char pattern[PAGES_MAX * PAGE] __attribute__((aligned(4096)));
   bool bad[SECTORS_MAX];
-  size_t length = (size_t)place->sectors * SECTOR;
-  for (size_t j = 0; j < length; j++) pattern[j] = (unsigned char)(7 * j + number);
-  ssize_t written = pwrite(stack->raw, pattern, length, (off_t)(place->first * SECTOR));
-  if (written != (ssize_t)length) fail("%s: reset wrote %zd of %zu bytes: %s", stack->name, written, length, strerror(errno));
+  for (size_t j = 0; j < (size_t)place->pages * PAGE; j++) pattern[j] = (unsigned char)(7 * j + number);
+  for (unsigned page = 0, next; page < place->pages; page = next) {
+    next = page + 1;
+    if (place->sector[page] == NOWHERE) continue;
+    while (next < place->pages && place->sector[next] == place->sector[next - 1] + PAGE_SECTORS) next++;
+    size_t length = (size_t)(next - page) * PAGE;
+    ssize_t written = pwrite(stack->raw, pattern + (size_t)page * PAGE, length, (off_t)(place->sector[page] * SECTOR));
+    if (written != (ssize_t)length) fail("%s: reset wrote %zd of %zu bytes: %s", stack->name, written, length, strerror(errno));
+  }
   stack_list(stack, place, bad);
   if (memchr(bad, true, sizeof bad)) fail("%s: poison outlives a reset", stack->name);
   stack_forget_cache(stack, place);
@@ -86,6 +98,6 @@ void stack_reset(const struct stack *stack, const struct place *place, unsigned 
 /* Buffered calls start from a cold cache each; the other faces have none. */
 void stack_forget_cache(const struct stack *stack, const struct place *place) {
   if (stack->face != FACE_BUFFERED) return;
-  int error = posix_fadvise(place->descriptor, (off_t)place->origin, (off_t)place->sectors * SECTOR, POSIX_FADV_DONTNEED);
+  int error = posix_fadvise(place->descriptor, (off_t)place->origin, (off_t)place->pages * PAGE, POSIX_FADV_DONTNEED);
   if (error) fail("posix_fadvise: %s", strerror(error));
 }
