@@ -1,5 +1,6 @@
 /** replayCase(): one recorded case run through a stack of Theriac's: every answer that differs from the kernel's. */
 import { StorageError } from "../../src/base/index.ts";
+import { documentedBy, type ListAfter, type Reason } from "./documented.ts";
 import type { Opened, Stack } from "./stacks.ts";
 import { fnv64, type TraceCase, type TraceOperation } from "./trace.ts";
 
@@ -17,19 +18,37 @@ export interface Mismatch {
 const EFAULT = 14;
 const EIO = 5;
 
-/** Runs a case on a fresh file. @returns what differs */
-export async function replayCase(stack: Stack, trace: TraceCase): Promise<Mismatch[]> {
-  const opened = await stack.open(trace.size);
+/** What a replay of a case found. */
+export interface Replayed {
+  /** Calls compared. */
+  readonly compared: number;
+  readonly mismatches: readonly Mismatch[];
+  /** The invariant for which the rest of the case was left. */
+  readonly left: Reason | undefined;
+}
+
+/** Runs a case on a fresh file. */
+export async function replayCase(stack: Stack, trace: TraceCase): Promise<Replayed> {
+  const opened = await stack.open(trace.size, limitOf(trace));
   const content = new Uint8Array(trace.size);
   for (let at = 0; at < content.length; at += 1) content[at] = 7 * at + trace.case;
-  opened.fill(content);
+  opened.setContent(content);
   for (const [sector, count] of trace.poison) opened.poison(sector, count);
   const mismatches: Mismatch[] = [];
   for (const [index, operation] of trace.ops.entries()) {
-    const got = await run(opened, operation);
-    if (got !== expected(operation)) mismatches.push({ case: trace.case, index, operation, got });
+    const answer = await run(opened, operation);
+    const got = textOf(answer);
+    if (got === expected(operation)) continue;
+    const left = documentedBy(trace, operation, answer);
+    if (left !== undefined) return { compared: index, mismatches, left };
+    mismatches.push({ case: trace.case, index, operation, got });
   }
-  return mismatches;
+  return { compared: trace.ops.length, mismatches, left: undefined };
+}
+
+/** The firmware of a case: -1 refuses, which is no clear at all. */
+function limitOf({ clear }: TraceCase): number | undefined {
+  return clear === undefined ? undefined : Math.max(0, clear);
 }
 
 function expected({ ret, errno, fnv, bb }: TraceOperation): string {
@@ -39,21 +58,28 @@ function expected({ ret, errno, fnv, bb }: TraceOperation): string {
   );
 }
 
-async function run(opened: Opened, operation: TraceOperation): Promise<string> {
+interface Outcome {
+  readonly outcome: string;
+  readonly hash: string;
+  readonly count: number;
+  readonly list: ListAfter | undefined;
+}
+
+function textOf({ outcome, hash, list }: Outcome): string {
+  return [outcome, hash, list === undefined ? "" : JSON.stringify(list.badblocks)].join(" ");
+}
+
+async function run(opened: Opened, operation: TraceOperation): Promise<Outcome> {
   const { op, off, len, fill = 0 } = operation;
   const buffer = new Uint8Array(len).fill(op === "w" ? fill : 0);
-  const { direct } = opened.file;
-  const calls = direct ?? opened.file;
-  let outcome: string;
-  let hash = "";
+  const calls = opened.file.direct ?? opened.file;
+  const list = (): ListAfter | undefined => (op === "w" ? opened.listAfter() : undefined);
   try {
     const count = op === "r" ? await calls.preadv2(buffer, off) : await calls.pwritev2(buffer, off);
-    outcome = String(count);
-    if (op === "r") hash = fnv64(buffer.subarray(0, count));
+    const hash = op === "r" ? fnv64(buffer.subarray(0, count)) : "";
+    return { outcome: String(count), hash, count, list: list() };
   } catch (error) {
     if (!(error instanceof StorageError)) throw error;
-    outcome = `errno ${-error.errno}`;
+    return { outcome: `errno ${-error.errno}`, hash: "", count: -1, list: list() };
   }
-  const list = op === "w" ? JSON.stringify(opened.badblocks()) : "";
-  return [outcome, hash, list].join(" ");
 }

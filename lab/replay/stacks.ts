@@ -7,10 +7,12 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { endOf, type ByteRange } from "../../src/base/index.ts";
 import type { Device, SimulatedDevice } from "../../src/device/index.ts";
 import { createMemoryDevice } from "../../src/device/index.ts";
 import { openFile, type Face, type File } from "../../src/file/index.ts";
 import { openFileMap, type FileMap } from "../../src/fs/index.ts";
+import type { ListAfter } from "./documented.ts";
 
 /** Images are kept below one block group's 128 MiB with two files of each size, so that nothing cuts a file in two. */
 const IMAGE_BYTES = 48 * 1024 * 1024;
@@ -22,16 +24,17 @@ export interface Opened {
   /** Device below, and where the file begins on it. */
   readonly device: Device;
   /** Sets what the file holds. */
-  fill(bytes: Uint8Array): void;
+  setContent(bytes: Uint8Array): void;
   /** Makes sectors of the file known bad. */
   poison(sector: number, count: number): void;
-  /** The bad blocks of the file: `[sector, count]`, merged. */
-  badblocks(): [number, number][];
+  /** The bad blocks of the file, merged, and which of them are lost. */
+  listAfter(): ListAfter;
 }
 
 /** Makes a stack for one case after the other. */
 export interface Stack {
-  open(size: number): Promise<Opened>;
+  /** @param clearLimit bytes that one clear clears at most; all where it is not given */
+  open(size: number, clearLimit?: number): Promise<Opened>;
 }
 
 /** A stack by its name. @param sizes every file size that will be asked for */
@@ -55,28 +58,32 @@ function openedOn(
   return {
     file,
     device,
-    fill: (content) => bytes.set(content, at),
+    setContent: (content) => bytes.set(content, at),
     poison: (sector, count) =>
       void device.inject({ offset: at + sector * 512, length: count * 512 }),
-    badblocks: () => {
-      const found: [number, number][] = [];
-      for (const bad of device.poison.bad({ offset: at, length })) {
-        const first = Math.floor((bad.offset - at) / 512);
-        const end = Math.ceil((bad.offset + bad.length - at) / 512);
-        const last = found.at(-1);
-        if (last !== undefined && last[0] + last[1] >= first) last[1] = end - last[0];
-        else found.push([first, end - first]);
-      }
-      return found;
-    },
+    listAfter: () => listOf(device, { offset: at, length }),
   };
+}
+
+function listOf(device: Device, range: ByteRange): ListAfter {
+  const badblocks: [number, number][] = [];
+  const lost = new Set<number>();
+  for (const bad of device.poison.bad(range)) {
+    const first = Math.floor((bad.offset - range.offset) / 512);
+    const end = Math.ceil((endOf(bad) - range.offset) / 512);
+    for (let sector = first; bad.state === "lost" && sector < end; sector += 1) lost.add(sector);
+    const last = badblocks.at(-1);
+    if (last !== undefined && last[0] + last[1] >= first) last[1] = end - last[0];
+    else badblocks.push([first, end - first]);
+  }
+  return { badblocks, lost };
 }
 
 function blockStack(face: Face): Stack {
   return {
-    async open(size) {
+    async open(size, clearLimit = Infinity) {
       const bytes = new Uint8Array(size);
-      const device = createMemoryDevice({ ...UNITS, bytes });
+      const device = createMemoryDevice({ ...UNITS, bytes, clearLimit });
       return openedOn(device, bytes, { file: await openFile(device, { face }), at: 0 });
     },
   };
@@ -104,12 +111,12 @@ async function openExt4Stack(sizes: readonly number[]): Promise<Stack> {
   }
   if (group.length > 0) await finish();
   return {
-    async open(size) {
+    async open(size, clearLimit = Infinity) {
       const image = images.get(size);
       if (image === undefined)
         throw new Error(`Cannot open a file of ${size} bytes: the image has none`);
       const { path, at } = await wholeFile(image.map, size);
-      const device = createMemoryDevice({ ...UNITS, bytes: image.bytes });
+      const device = createMemoryDevice({ ...UNITS, bytes: image.bytes, clearLimit });
       const file = await openFile(device, { map: image.map, path, face: "dax" });
       return openedOn(device, image.bytes, { file, at });
     },

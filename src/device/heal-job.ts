@@ -141,8 +141,8 @@ function wholeRun(write: ByteRange, bad: ByteRange, { clearUnit, size }: HealGeo
   // The last unit of a device may be a part of one.
   const end = endOf(write) === size ? size : endOf(units);
   const step = Math.max(WHOLE_RUN_MAX, clearUnit);
-  const offset = Math.max(units.offset, bad.offset - (bad.offset % step));
-  return { offset, length: Math.min(end - offset, step - (offset % step)) };
+  const offset = bad.offset - ((bad.offset - units.offset) % step);
+  return { offset, length: Math.min(end - offset, step) };
 }
 
 function join(last: HealJob, run: ByteRange, position: number): HealJob {

@@ -36,6 +36,8 @@ export interface SimulatedMediaOptions {
   readonly faults?: Iterable<FaultChange>;
   /** Hears of every fault that ended, once its bytes are durable. */
   readonly onFault?: (change: FaultChange) => void;
+  /** Bytes that one clear clears at most, as firmware does that is short of it; 0 refuses. @default all it is asked */
+  readonly clearLimit?: number;
   /** Milliseconds that a read of a slow zone takes longer. @default 50 */
   readonly slowMs?: number;
   /** @default the machine's */
@@ -57,6 +59,7 @@ export class SimulatedMedia implements Media {
   /** Faults that ended, and whose end is not told yet. */
   readonly #ended: Readonly<Record<"poison" | "transient", RangeSet>>;
   readonly #onFault: (change: FaultChange) => void;
+  readonly #clearLimit: number;
   readonly #slowMs: number;
   readonly #clock: Clock;
 
@@ -66,6 +69,7 @@ export class SimulatedMedia implements Media {
     this.size = inner.size;
     this.capabilities = options.capabilities;
     this.#onFault = options.onFault ?? (() => undefined);
+    this.#clearLimit = options.clearLimit ?? Infinity;
     this.#slowMs = options.slowMs ?? 50;
     this.#clock = options.clock ?? systemClock;
     this.#faults = {
@@ -241,7 +245,10 @@ export class SimulatedMedia implements Media {
     const { clear } = this.capabilities;
     if (clear === "none" || this.#faults.refuses.intersects(range.offset, range.length)) return 0;
     if (clear === "pretends") return range.length;
-    const cleared = this.#cleared(range, this.#faults.partial);
+    const { offset, length } = range;
+    const limit = this.#clearLimit;
+    const most = limit < length ? roundDown(limit, this.capabilities.clearUnit) : length;
+    const cleared = this.#cleared({ offset, length: most }, this.#faults.partial);
     this.#wipe(cleared);
     this.#end("poison", cleared);
     return cleared.length;

@@ -75,16 +75,19 @@ interface Step extends BlockWrite {
 function stepOf(file: BlockFile, step: Step): number {
   const { position, stop, face, mode } = step;
   if (mode !== "access" || file.device.poison.empty) return stop - position;
-  if (face === "buffered") return pagedStep(file, step);
-  const bad = firstBad(file, { from: position - step.shift, to: stop - step.shift });
-  if (bad === undefined) return stop - position;
-  // Pages of the buffer, which is taken to begin at a page.
-  const page = position + roundDown(bad + step.shift - position, file.pageSize);
-  return page > position ? page - position : Math.min(file.pageSize, stop - position);
+  const wanted = face === "buffered" ? wholePages(file, step) : stop - position;
+  const at = position - step.shift;
+  const bad = firstBad(file, { from: at, to: at + wanted });
+  if (bad === undefined) return wanted;
+  // Pages of the file in the cache; of the caller's buffer, which is taken to begin at one, in a direct call.
+  const start = face === "buffered" ? roundDown(position, file.pageSize) : position;
+  const page = start + roundDown(bad + step.shift - start, file.pageSize);
+  if (page > position) return page - position;
+  return Math.min(page + file.pageSize - position, wanted);
 }
 
-/** Up to the first page that is written in part and has something bad. */
-function pagedStep(file: BlockFile, { position, stop, shift }: Step): number {
+/** Bytes up to the first page that is written in part and has something bad. */
+function wholePages(file: BlockFile, { position, stop, shift }: Step): number {
   const { pageSize } = file;
   for (const edge of [position, stop]) {
     const page = roundDown(edge, pageSize);
