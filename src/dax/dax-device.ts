@@ -16,7 +16,7 @@ import {
   StorageError,
   type ByteRange,
 } from "../base/index.ts";
-import type { Device, DeviceEvent, DirectAccess } from "../device/index.ts";
+import { PageStates, type Device, type DeviceEvent, type DirectAccess } from "../device/index.ts";
 import {
   BUS_MCEERR_AO,
   BUS_MCEERR_AR,
@@ -28,10 +28,10 @@ import {
   type MappingListener,
   type MemoryFailure,
 } from "./memory-failure.ts";
-import { MemoryPageStates, type PageStates } from "./page-states.ts";
 
-/** What some devices have beside the contract: they tell what they find, and take what others found. */
+/** What some devices have beside the contract: marks of pages; they tell what they find, and take what others found. */
 interface Telling {
+  readonly pages?: PageStates;
   onEvent?(listener: (event: DeviceEvent) => void): () => void;
   recordBad?(range: ByteRange, state: "poisoned"): void;
 }
@@ -60,6 +60,7 @@ export function daxDeviceOf(device: Device): DaxDevice {
 export class DaxDevice {
   readonly device: Device;
   readonly direct: DirectAccess;
+  /** The marks of its pages; the device's own where it keeps some. */
   readonly pages: PageStates;
   /** The mapping whose access is under way: what it meets is its own (BUS_MCEERR_AR). */
   accessor: MappingListener | undefined;
@@ -68,10 +69,10 @@ export class DaxDevice {
   readonly #mappings = new Set<MappingListener>();
   #unsubscribe: (() => void) | undefined;
 
-  constructor(device: Device, direct: DirectAccess, pages: PageStates = new MemoryPageStates()) {
+  constructor(device: Device, direct: DirectAccess) {
     this.device = device;
     this.direct = direct;
-    this.pages = pages;
+    this.pages = (device as Telling).pages ?? new PageStates(device.capabilities.pageSize);
   }
 
   /** Whether the device has not been killed. */
@@ -143,13 +144,14 @@ export class DaxDevice {
   /** Tells everyone who maps a range that it is bad, for a holder that knows the range is theirs (`mf_dax_kill_procs`). */
   killMappings(range: ByteRange, flags: number): void {
     const mapped = [...this.#mappings].filter((mapping) => mapping.maps(range));
-    if (mapped.length > 0) this.#eachPage(range, (page, pages) => this.pages.poison(page, pages));
+    if (mapped.length > 0) for (const page of this.#pagesOf(range)) this.pages.markPoisoned(page);
     this.#signal(mapped, range, flags);
   }
 
   /**
-   * Ends the states of pages that a machine check took away and that hold nothing bad any more (`__pmem_clear_poison`). What only
-   * MADV_HWPOISON says stays, where nobody healed the page.
+   * Lifts the marks of pages that a machine check took away and that hold nothing bad any more. Linux lifts them with a clear of the whole page
+   * only (`__pmem_clear_poison`), which devices do by themselves; here a page whose bad lines were healed one by one comes back too. What
+   * MADV_HWPOISON alone says stays, unless somebody healed in the page.
    */
   settle(range: ByteRange, options: { readonly healed?: boolean } = {}): void {
     const { pageSize } = this.device.capabilities;
@@ -157,7 +159,7 @@ export class DaxDevice {
       if (options.healed !== true && this.pages.isPresent(page)) continue;
       const bytes = this.#clip({ offset: page * pageSize, length: pageSize });
       if (this.device.poison.bad(bytes)[Symbol.iterator]().next().done === true)
-        this.pages.restore(page, 1);
+        this.pages.noteClear({ offset: page * pageSize, length: pageSize });
     }
   }
 
@@ -166,13 +168,13 @@ export class DaxDevice {
     const pages = this.#clip(alignOut(range, this.device.capabilities.pageSize));
     let result = this.notifyFailure(pages, flags);
     if (result === "EOPNOTSUPP") {
-      this.#eachPage(range, (page, count) => this.pages.poison(page, count));
+      for (const page of this.#pagesOf(range)) this.pages.markPoisoned(page);
       const mapped = [...this.#mappings].filter((mapping) => mapping.maps(pages));
       this.#signal(mapped, range, flags | MF_ACTION_REQUIRED | MF_MUST_KILL);
       result = "handled";
     }
     if (result === "handled" && source === "machineCheck")
-      this.#eachPage(range, (page, count) => this.pages.remove(page, count));
+      for (const page of this.#pagesOf(range)) this.pages.markNotPresent(page);
     return result;
   }
 
@@ -198,12 +200,6 @@ export class DaxDevice {
     const bad = RangeSet.from(this.device.poison.bad(range));
     for (const part of Array.from(bad.gaps(range.offset, range.length)))
       (this.device as Telling).recordBad?.(part, "poisoned");
-  }
-
-  #eachPage(range: ByteRange, change: (page: number, pages: number) => void): void {
-    const { pageSize } = this.device.capabilities;
-    const pages = alignOut(range, pageSize);
-    change(pages.offset / pageSize, pages.length / pageSize);
   }
 
   *#pagesOf(range: ByteRange): Generator<number> {

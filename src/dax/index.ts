@@ -27,5 +27,4 @@ export {
   type MappingListener,
   type MemoryFailure,
 } from "./memory-failure.ts";
-export { MemoryPageStates, type PageStates } from "./page-states.ts";
 export { zeroRange } from "./zero-range.ts";
