@@ -100,7 +100,7 @@ export interface MediaErrorOptions extends StorageErrorOptions {
 
 /** Bytes that the media cannot give back, or that it refuses to heal. Always EIO. */
 export class MediaError extends StorageError {
-  override readonly name = "MediaError";
+  override readonly name: string = "MediaError";
   readonly device: string;
   readonly ranges: readonly BadRange[];
 

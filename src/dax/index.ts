@@ -10,3 +10,21 @@ export { daxReadAround, joinHoles } from "./dax-read-around.ts";
 export { bytesBefore, daxWrite } from "./dax-write.ts";
 export { ExtentTable, type ExtentKind, type FileExtent } from "./extent-table.ts";
 export { IoVector } from "./io-vector.ts";
+
+// Mappings, zeroing and failure.
+export { compareRanges, type FilePlace } from "./compare-ranges.ts";
+export { copyAround, unshareRange, type NewBlocks } from "./copy-around.ts";
+export { DaxDevice, daxDeviceOf } from "./dax-device.ts";
+export {
+  BUS_ADRERR,
+  BUS_MCEERR_AO,
+  BUS_MCEERR_AR,
+  MF_ACTION_REQUIRED,
+  MF_MEM_PRE_REMOVE,
+  MF_MUST_KILL,
+  type DaxHolder,
+  type FailureResult,
+  type MappingListener,
+  type MemoryFailure,
+} from "./memory-failure.ts";
+export { zeroRange } from "./zero-range.ts";

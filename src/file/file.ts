@@ -8,6 +8,8 @@
  * A short count is a result. Nothing at all because of bad media is a `MediaError` (EIO). Where Linux answers EFAULT for bad media, EIO.
  */
 import type { BadRange, MaybePromise } from "../base/index.ts";
+import type { MapOptions } from "./map-options.ts";
+import type { MappedFile } from "./mapped-file.ts";
 
 /** The buffers of one call: one, or up to 1,024 (UIO_MAXIOV), of which any may be empty. */
 export type Buffers = Uint8Array | readonly Uint8Array[];
@@ -75,6 +77,12 @@ export interface File extends FileCalls<"async"> {
   readonly direct: FileCalls<"sync"> | undefined;
   /** A handle on the same file whose plain calls try as hard as `mode` says; its position is its own. */
   handle(mode: "recovery" | "failFast"): File;
+  /**
+   * Maps the file: loads and stores, checked, instead of calls.
+   *
+   * @throws {StorageError} EOPNOTSUPP if it is not reached through memory (`face` is not "dax")
+   */
+  map(options?: Omit<MapOptions, "frozen">): MappedFile;
   /** Ends use of the file; the device stays open. Closing twice is allowed. */
   close(): MaybePromise<void>;
 }

@@ -29,3 +29,10 @@ export {
   RWF_RECOVERY_DATA,
   RWF_SYNC,
 } from "./rwf-flags.ts";
+
+// Mapped files.
+export type { MappingEvent, RingContent } from "./event-ring.ts";
+export type { MapOptions } from "./map-options.ts";
+export { mapFile, type MappedFile } from "./mapped-file.ts";
+export { MemoryError, type MemoryErrorOptions } from "./memory-error.ts";
+export type { Section, SectionResult } from "./section.ts";

@@ -5,6 +5,8 @@ import type { AccessMode, Device } from "../device/index.ts";
 import { BlockCalls } from "./block-calls.ts";
 import { DaxCalls, type Cursor } from "./dax-calls.ts";
 import type { Buffers, Face, File, FileCalls, RecoveredRead } from "./file.ts";
+import type { MapOptions } from "./map-options.ts";
+import { mapFile, type MappedFile } from "./mapped-file.ts";
 import type { WritePlace } from "./request.ts";
 
 /** What an open file is made of. */
@@ -25,6 +27,7 @@ export class OpenedFile implements File {
   readonly direct: FileCalls<"sync"> | undefined;
   readonly #options: OpenedFileOptions;
   readonly #calls: FileCalls<"sync"> | FileCalls<"async">;
+  readonly #memory: DaxFile | undefined;
   #open = true;
 
   constructor(options: OpenedFileOptions) {
@@ -36,8 +39,8 @@ export class OpenedFile implements File {
     const { name, size, extents } = place;
     const file = { name, device, extents, size, pageSize: device.capabilities.pageSize };
     if (face === "dax" && device.direct !== undefined) {
-      const memory: DaxFile = { ...file, direct: device.direct };
-      this.direct = new DaxCalls({ file: memory, place, cursor, mode });
+      this.#memory = { ...file, direct: device.direct };
+      this.direct = new DaxCalls({ file: this.#memory, place, cursor, mode });
       this.#calls = this.direct;
     } else {
       this.direct = undefined;
@@ -84,6 +87,18 @@ export class OpenedFile implements File {
   /** A handle on the same file whose plain calls try as hard as `mode` says; its position is its own. */
   handle(mode: "recovery" | "failFast"): File {
     return new OpenedFile({ ...this.#options, mode, cursor: { position: 0 } });
+  }
+
+  map(options: Omit<MapOptions, "frozen"> = {}): MappedFile {
+    this.#check();
+    const { place } = this.#options;
+    if (this.#memory !== undefined)
+      return mapFile(this.#memory, { ...options, frozen: place.frozen });
+    throw new StorageError(
+      "EOPNOTSUPP",
+      `Cannot map ${this.name}: its bytes are not memory: open it with face "dax"`,
+      { syscall: "mmap", path: this.name },
+    );
   }
 
   close(): void {
