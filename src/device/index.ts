@@ -41,6 +41,7 @@ export {
 } from "./open-device.ts";
 export { PageStates } from "./page-states.ts";
 export { skippable } from "./hole.ts";
+export { InFlight } from "./in-flight.ts";
 export { scrub, type ScrubOptions, type ScrubResult } from "./scrub.ts";
 export {
   createMemoryDevice,

@@ -40,15 +40,15 @@ function viewed(it: Context, { direct }: Face): Uint8Array {
 
 const CHECKS: readonly Check[] = [
   [
-    "probe() gives all pages that there are where nothing is known bad: windows show as nothing",
+    "probe() gives all pages that there are where nothing is known bad, up to the kernel's window: our own show as nothing",
     async (it) => {
       const { direct, pages } = faceOf(it);
       await it.fill();
       for (const mode of ["access", "recovery"] as const) {
-        assert.equal(direct.probe(0, pages, mode), pages);
-        assert.equal(direct.probe(0, pages + 100, mode), pages);
+        assert.equal(direct.probe(0, pages, mode), it.window(0, pages));
+        assert.equal(direct.probe(0, pages + 100, mode), it.window(0, pages));
         assert.equal(direct.probe(pages - 1, 5, mode), 1);
-        assert.equal(direct.probe(3, 2, mode), 2);
+        assert.equal(direct.probe(3, 2, mode), it.window(3, 2));
       }
       assert.throws(() => direct.probe(pages + 1, 1, "access"), RangeError);
     },
@@ -59,10 +59,11 @@ const CHECKS: readonly Check[] = [
       const { direct, page, pages } = faceOf(it);
       await it.fill();
       it.poison({ offset: page * 3 });
-      assert.equal(direct.probe(0, pages, "access"), 0);
+      const window = it.window(0, pages);
+      assert.equal(direct.probe(0, pages, "access"), window > 3 ? 0 : window);
       assert.equal(direct.probe(3, 1, "access"), 0);
-      assert.equal(direct.probe(0, 3, "access"), 3);
-      assert.equal(direct.probe(4, pages - 4, "access"), pages - 4);
+      assert.equal(direct.probe(0, 3, "access"), it.window(0, 3));
+      assert.equal(direct.probe(4, pages - 4, "access"), it.window(4, pages - 4));
     },
   ],
   [
@@ -71,11 +72,12 @@ const CHECKS: readonly Check[] = [
       const { direct, page, pages } = faceOf(it);
       await it.fill();
       it.poison({ offset: page * 3, length: page * 2 });
-      assert.equal(direct.probe(0, pages, "recovery"), 3);
+      assert.equal(direct.probe(0, pages, "recovery"), it.window(0, 3));
       assert.equal(direct.probe(3, pages - 3, "recovery"), 1);
       // The record begins before this page, and Linux' unsigned difference is huge: no stride is cut.
-      assert.equal(direct.probe(4, pages - 4, "recovery"), pages - 4);
-      assert.equal(direct.probe(5, pages - 5, "recovery"), pages - 5);
+      if (it.window(3, 2) === 2)
+        assert.equal(direct.probe(4, pages - 4, "recovery"), it.window(4, pages - 4));
+      assert.equal(direct.probe(5, pages - 5, "recovery"), it.window(5, pages - 5));
     },
   ],
   [
@@ -84,7 +86,7 @@ const CHECKS: readonly Check[] = [
       const { direct, page, pages } = faceOf(it);
       await it.fill();
       it.poison({ offset: page * 3, latent: true });
-      assert.equal(direct.probe(0, pages, "access"), pages);
+      assert.equal(direct.probe(0, pages, "access"), it.window(0, pages));
     },
   ],
   [
@@ -187,7 +189,8 @@ const CHECKS: readonly Check[] = [
       const { direct, page } = faceOf(it);
       await it.fill();
       const bad = it.poison({ offset: page * 2 });
-      it.poison({ offset: page * 3, latent: true });
+      // where a window ends between them the second page is written alone, and what is latent is not known there
+      if (it.window(2, 2) === 2) it.poison({ offset: page * 3, latent: true });
       if (!it.heals) {
         assert.throws(() => direct.zeroPages(2, 1), MediaError);
         assert.deepEqual(it.statesOf(bad), ["poisoned"]);
@@ -207,12 +210,15 @@ const CHECKS: readonly Check[] = [
       const bad = it.poison({ offset: page * 2 });
       const data = it.prng.bytes(page * 3);
       assert.equal(direct.recoveryWrite(data.subarray(0, page - 1), page * 2), 0);
-      assert.equal(direct.recoveryWrite(data.subarray(0, page), page * 2 - 1), 0);
+      const before = it.window(1, 2) === 2 ? 0 : 1;
+      assert.equal(direct.recoveryWrite(data.subarray(0, page), page * 2 - 1), before);
+      it.content.set(data.subarray(0, before), page * 2 - 1);
       assert.equal(direct.recoveryWrite(data.subarray(0, 100), page * 5 + 3), 100);
       it.content.set(data.subarray(0, 100), page * 5 + 3);
       await it.expect([bad]);
       const done = direct.recoveryWrite(data, page);
-      assert.equal(done, it.heals ? data.length : 0);
+      const refused = it.window(1, 2) === 2 ? 0 : page;
+      assert.equal(done, it.heals ? data.length : refused);
       if (!it.heals) return;
       it.content.set(data, page);
       await it.expect([]);
