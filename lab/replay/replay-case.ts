@@ -1,7 +1,7 @@
 /** replayCase(): one recorded case run through a stack of Theriac's: every answer that differs from the kernel's. */
 import { StorageError } from "../../src/base/index.ts";
 import { documentedBy, type ListAfter, type Reason } from "./documented.ts";
-import type { Opened, Stack } from "./stacks.ts";
+import type { Opened, Stack } from "./stack.ts";
 import { fnv64, type TraceCase, type TraceOperation } from "./trace.ts";
 
 /** An answer that differs. */
@@ -29,7 +29,11 @@ export interface Replayed {
 
 /** Runs a case on a fresh file. */
 export async function replayCase(stack: Stack, trace: TraceCase): Promise<Replayed> {
-  const opened = await stack.open(trace.size, limitOf(trace));
+  const opened = await stack.open({
+    size: trace.size,
+    clearLimit: limitOf(trace),
+    seam: trace.seam,
+  });
   const content = new Uint8Array(trace.size);
   for (let at = 0; at < content.length; at += 1) content[at] = 7 * at + trace.case;
   opened.setContent(content);
@@ -47,8 +51,8 @@ export async function replayCase(stack: Stack, trace: TraceCase): Promise<Replay
 }
 
 /** The firmware of a case: -1 refuses, which is no clear at all. */
-function limitOf({ clear }: TraceCase): number | undefined {
-  return clear === undefined ? undefined : Math.max(0, clear);
+function limitOf({ clear }: TraceCase): number {
+  return clear === undefined ? Infinity : Math.max(0, clear);
 }
 
 function expected({ ret, errno, fnv, bb }: TraceOperation): string {

@@ -25,6 +25,8 @@ export interface TraceCase {
   readonly poison: readonly (readonly [sector: number, count: number])[];
   /** Bytes that one clear of the firmware clears at most; -1: it refuses. @default all */
   readonly clear?: number;
+  /** Sectors of the file before the border of two rows of a linear table. @default none */
+  readonly seam?: number;
   readonly ops: readonly TraceOperation[];
 }
 

@@ -85,7 +85,7 @@ export class MappedDevice implements Device {
       {
         layout: this.layout,
         leaves: this.leaves,
-        touch: (range) => this.#reads.touch(range),
+        touch: (range) => this.#reads.touch(range.offset, range.length),
         errorOf: (error, device) => this.errorOf(error, device),
       },
       this.capabilities.pageSize,
@@ -148,7 +148,7 @@ export class MappedDevice implements Device {
     if (!isPromise(done)) return undefined;
     const ended = done.finally(() => {
       this.#writing.delete(range);
-      this.#reads.touch(range);
+      this.#reads.touch(range.offset, range.length);
     });
     // a reader waits for the end, whatever it is
     this.#writing.set(
@@ -250,7 +250,7 @@ export class MappedDevice implements Device {
       throw new StorageError("EACCES", `Cannot write ${this.#name}: it is open for reading`, {
         path: this.#name,
       });
-    this.#reads.touch(range);
+    this.#reads.touch(range.offset, range.length);
   }
 
   #check(range: ByteRange): void {
