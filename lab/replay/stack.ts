@@ -43,8 +43,8 @@ export interface Standing {
   /** Where the file begins on the device. */
   readonly at: number;
   /** The leaf that holds a byte of the file, and where. */
-  leaf(offset: number): { readonly device: SimulatedDevice; readonly offset: number };
-  setContent(bytes: Uint8Array): void;
+  readonly leaf: (offset: number) => { readonly device: SimulatedDevice; readonly offset: number };
+  readonly setContent: (bytes: Uint8Array) => void;
 }
 
 /** The hands over a file that lies in one run on its device. */
