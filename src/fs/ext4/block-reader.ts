@@ -52,6 +52,8 @@ export class BlockReader {
   #young = new Map<number, BlockRead>();
   #old = new Map<number, BlockRead>();
   #scratch: Uint8Array | undefined;
+  /** Views of the scratch buffer by their length: one costs more than the copy of a block. */
+  readonly #views = new Map<number, Uint8Array>();
 
   constructor(source: BlockSource, blockSize: number, options: BlockReaderOptions = {}) {
     this.source = source;
@@ -125,7 +127,13 @@ export class BlockReader {
     this.#scratch = undefined;
     const whole =
       scratch !== undefined && scratch.length >= length ? scratch : new Uint8Array(length);
-    const read = this.#load(whole.subarray(0, length), offset);
+    if (whole !== scratch) this.#views.clear();
+    let view = this.#views.get(length);
+    if (view === undefined) {
+      view = whole.subarray(0, length);
+      if (whole.length <= LARGEST_SCRATCH) this.#views.set(length, view);
+    }
+    const read = this.#load(view, offset);
     // A source that answers later may be asked again before the answer is used: only then must the buffer not be used twice.
     if (!isPromise(read) && whole.length <= LARGEST_SCRATCH) this.#scratch = whole;
     return read;

@@ -20,8 +20,9 @@ import {
   type Inode,
 } from "./inode.ts";
 import type { Problem } from "../file-map.ts";
-import { DirectoryRecord, SlotArena } from "./directory-record.ts";
+import { DirectoryTable } from "./directory-table.ts";
 import { scanInodes, type HiddenInodes, type InodeVisitor, type SlotChunk } from "./inode-scan.ts";
+import { SlotArena } from "./slot-arena.ts";
 import type { StaticMap } from "./static-map.ts";
 import { TreeWalker, type HiddenPart, type MappedRun, type TreeRoot } from "./tree-walker.ts";
 import type { Ext4Volume } from "./volume.ts";
@@ -46,7 +47,7 @@ export interface ScanResult {
   readonly claims: readonly Claim[];
   /** Inodes with a claim. */
   readonly claimants: ReadonlyMap<number, Inode>;
-  readonly directories: readonly DirectoryRecord[];
+  readonly directories: DirectoryTable;
   /** Why something may be missing above: sentences, at most `REASONS_MAX`. */
   readonly reasons: readonly string[];
 }
@@ -69,7 +70,8 @@ class ScanRoot implements TreeRoot {
   inode = 0;
   generation = 0;
   always = false;
-  directory: DirectoryRecord | undefined = undefined;
+  /** Index in the table of directories; -1 of what is none. */
+  directory = -1;
   slot: Uint8Array | undefined = undefined;
   partial = false;
 }
@@ -77,7 +79,7 @@ class ScanRoot implements TreeRoot {
 class ClaimScan implements InodeVisitor {
   readonly claims: Claim[] = [];
   readonly claimants = new Map<number, Inode>();
-  readonly directories: DirectoryRecord[] = [];
+  readonly directories: DirectoryTable;
   readonly reasons: string[] = [];
   readonly #volume: Ext4Volume;
   readonly #options: ScanOptions;
@@ -106,6 +108,7 @@ class ClaimScan implements InodeVisitor {
     this.#firstInode = volume.superblock.firstInode;
     this.#inodeCount = volume.superblock.inodeCount;
     this.#slots = new SlotArena(volume.superblock.inodeSize);
+    this.directories = new DirectoryTable(volume);
     this.#walker = new TreeWalker<ScanRoot>(volume, statics, {
       run: (root, run) => this.#run(root, run),
       node: (root, node) => {
@@ -177,7 +180,7 @@ class ClaimScan implements InodeVisitor {
     root.inode = inode;
     root.generation = words[at + 25]!;
     root.slot = undefined;
-    root.directory = undefined;
+    root.directory = -1;
     root.always = this.#thorough;
     if (this.#thorough && this.#isWrong(root)) return;
     const xattr = words[at + 26]! + (this.#wide ? (words[at + 29]! >>> 16) * 2 ** 32 : 0);
@@ -205,18 +208,14 @@ class ClaimScan implements InodeVisitor {
 
   /** Its checksum is verified where one of its names matters. */
   #takeDirectory(root: ScanRoot, words: Uint32Array, at: number): void {
-    const slot = this.#copySlot();
-    root.slot = slot;
-    root.partial = this.#chunk!.partial.has(root.inode);
-    root.directory = new DirectoryRecord(this.#volume, {
+    root.directory = this.directories.add({
       number: root.inode,
-      slot,
-      partial: root.partial,
-      flags: words[at + 8]!,
+      words,
+      at,
+      partial: this.#chunk!.partial.has(root.inode),
       size: this.#directorySize(words, at),
     });
     root.always = true;
-    this.directories.push(root.directory);
   }
 
   /** Kernel: ext4_isize, of directories 64 bits with large_dir alone. */
@@ -226,9 +225,7 @@ class ClaimScan implements InodeVisitor {
   }
 
   #run(root: ScanRoot, run: Readonly<MappedRun>): void {
-    if (root.directory !== undefined && !run.unwritten) {
-      root.directory.runs.push(run.logical, run.block, run.count);
-    }
+    if (root.directory >= 0 && !run.unwritten) this.directories.addRun(root.directory, run);
     if (this.#options.wanted.hits(run.block, run.count)) {
       const { block, count, logical } = run;
       this.#claim(root, { block, count, logical, role: run.unwritten ? "unwritten" : "data" });
@@ -255,19 +252,20 @@ class ClaimScan implements InodeVisitor {
   }
 
   #decode(root: ScanRoot): Inode {
+    if (root.directory >= 0) return this.directories.inode(root.directory);
     const inode = decodeInode(this.#volume, root.inode, root.slot ?? this.#copySlot());
     const partial = root.slot === undefined ? this.#chunk!.partial.has(root.inode) : root.partial;
     return partial ? coreOnly(inode) : inode;
   }
 
   #copySlot(): Uint8Array {
-    return this.#slots.copy(this.#chunk!.bytes, this.#at * 4);
+    return this.#slots.slot(this.#slots.add(this.#chunk!.words, this.#at));
   }
 
   #keep(root: ScanRoot): ScanRoot {
     if (root !== this.#root) return root;
     const kept = Object.assign(new ScanRoot(), root);
-    if (root.slot !== undefined) return kept;
+    if (root.slot !== undefined || root.directory >= 0) return kept;
     kept.slot = this.#copySlot();
     kept.partial = this.#chunk!.partial.has(root.inode);
     return kept;

@@ -19,7 +19,10 @@ const PATH_LENGTH_MAX = 64 * 1024;
 export interface NameRecord {
   readonly child: number;
   readonly parent: number;
+  /** The name is `bytes[start, end)`. */
   readonly bytes: Uint8Array;
+  readonly start: number;
+  readonly end: number;
   readonly encrypted: boolean;
 }
 
@@ -42,19 +45,20 @@ export class NameTable {
 
   /** Adds a name; its bytes are copied. */
   add(name: NameRecord): void {
-    const { bytes } = name;
-    if (this.#used + bytes.length > this.#bytes.length) {
+    const { bytes, start, end } = name;
+    while (this.#used + end - start > this.#bytes.length) {
       const grown = Buffer.alloc(this.#bytes.length * 2);
       grown.set(this.#bytes);
       this.#bytes = grown;
     }
-    this.#bytes.set(bytes, this.#used);
+    // A loop, because a view of so few bytes costs more than their copy.
+    for (let at = start, to = this.#used; at < end; at += 1, to += 1) this.#bytes[to] = bytes[at]!;
     const index = this.#parents.length;
     this.#next.push(this.#heads.get(name.child) ?? -1);
     this.#heads.set(name.child, index);
     this.#parents.push(name.parent);
     this.#starts.push(this.#used);
-    this.#used += bytes.length;
+    this.#used += end - start;
     this.#ends.push(this.#used);
     this.#encrypted.push(name.encrypted);
   }

@@ -82,7 +82,8 @@ export function textToName(text: string): Uint8Array {
   return Buffer.concat(parts);
 }
 
-/** Whether a plain name holds a "/" or a NUL, or is empty: no kernel makes it, and as a path it would point elsewhere. */
-export function isHostileName(bytes: Uint8Array): boolean {
-  return bytes.length === 0 || bytes.includes(0x2f) || bytes.includes(0);
+/** Whether a plain name, `bytes[start, end)`, holds a "/" or a NUL, or is empty: no kernel makes it, and as a path it would point elsewhere. */
+export function isHostileName(bytes: Uint8Array, start = 0, end: number = bytes.length): boolean {
+  for (let at = start; at < end; at += 1) if (bytes[at] === 0x2f || bytes[at] === 0) return true;
+  return start === end;
 }

@@ -13,6 +13,7 @@ import type { OwnedRange } from "../file-map.ts";
 import { ClaimOwners } from "./claim-owners.ts";
 import { ClaimSweep } from "./claim-sweep.ts";
 import { REASONS_MAX, scanClaims, whatIsHidden, type ScanResult } from "./claims.ts";
+import { DirectoryTable } from "./directory-table.ts";
 import { hasFeature } from "./features.ts";
 import { collectNames } from "./paths.ts";
 import { normalizeRanges, SegmentList, toOwnedRanges, type Segment } from "./owner-draft.ts";
@@ -79,7 +80,10 @@ async function scanFor(
   parts: readonly Part[],
 ): Promise<ScanResult> {
   const needed = parts.some((part) => part.run === undefined || part.run.use === "inode-table");
-  if (!needed) return { claims: [], claimants: new Map(), directories: [], reasons: [] };
+  if (!needed) {
+    const directories = new DirectoryTable(volume);
+    return { claims: [], claimants: new Map(), directories, reasons: [] };
+  }
   const wanted = new WantedBlocks(
     parts.filter((part) => part.run === undefined).map((part) => clustersOf(volume, part)),
   );

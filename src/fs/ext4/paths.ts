@@ -15,9 +15,9 @@ import {
   type DirectoryEntry,
   type EntryRules,
 } from "./directory.ts";
-import type { DirectoryRecord } from "./directory-record.ts";
+import { sortedRuns, type NameRuns } from "./name-runs.ts";
+import type { DirectoryTable } from "./directory-table.ts";
 import { hasFeature } from "./features.ts";
-import { INODE_FLAGS, inodeSeed } from "./inode.ts";
 import { isHostileName } from "./names.ts";
 import { NameTable } from "./name-table.ts";
 import { Turns } from "./turns.ts";
@@ -27,21 +27,16 @@ import { wordsOf } from "./words.ts";
 /** Which names are collected: of these inodes, or of all. Directories' names always are. */
 export type WantedNames = ReadonlySet<number> | "all";
 
-interface PendingRun {
-  readonly directory: DirectoryRecord;
-  readonly block: number;
-  readonly count: number;
-}
-
 /** The longest read that stays on this thread and in the processor's cache, and whose buffer is used again. */
 const READ_BYTES_MAX = 128 * 1024;
 const GAP_BLOCKS = 8;
-const NO_WORDS = new Uint32Array(0);
+/** Reads between two looks at the clock. */
+const READS_PER_LOOK = 32;
 
 /** Collects names from all directories of a scan. */
 export async function collectNames(
   volume: Ext4Volume,
-  directories: readonly DirectoryRecord[],
+  directories: DirectoryTable,
   wanted: WantedNames,
 ): Promise<NameTable> {
   const pass = new NamePass(volume, directories, wanted);
@@ -51,17 +46,17 @@ export async function collectNames(
 
 /** Where the runs end that are read together with run `first`: the block behind them, and the next run's index. */
 function spanFrom(
-  pending: readonly PendingRun[],
+  { blocks, counts }: NameRuns,
   first: number,
   limit: number,
 ): { readonly end: number; readonly next: number } {
-  const from = pending[first]!.block;
-  let end = from + pending[first]!.count;
+  const from = blocks[first]!;
+  let end = from + counts[first]!;
   let next = first + 1;
-  for (; next < pending.length; next += 1) {
-    const { block, count } = pending[next]!;
+  for (; next < blocks.length; next += 1) {
+    const block = blocks[next]!;
     if (block > end + GAP_BLOCKS || block - from >= limit) break;
-    end = Math.max(end, block + count);
+    end = Math.max(end, block + counts[next]!);
   }
   return { end, next };
 }
@@ -69,16 +64,25 @@ function spanFrom(
 class NamePass {
   readonly table = new NameTable();
   readonly #volume: Ext4Volume;
-  readonly #directories: readonly DirectoryRecord[];
+  readonly #directories: DirectoryTable;
   readonly #checksums: boolean;
   readonly #rules: EntryRules;
-  readonly #found: DirectoryEntry[] = [];
-  readonly #seeds = new Map<number, number>();
   readonly #distrusted = new Set<number>();
+  /** The directory that was judged last: its blocks come together. */
+  #last = { directory: -1, trusted: false, seed: 0 };
   /** A block belongs to one directory: more steps than this are the work of hostile directories that share blocks. */
   #stepsLeft: number;
+  /** What is read now: the directory, its number, the bytes, and how many names in them matter. */
+  #directory = -1;
+  #parent = 0;
+  #encrypted = false;
+  #bytes: Uint8Array = new Uint8Array(0);
+  #matching = 0;
+  /** Words of the bytes that were read last: of one buffer again and again, and a view costs more than a small block. */
+  #words: Uint32Array = new Uint32Array(0);
+  #wordsBytes: Uint8Array | undefined;
 
-  constructor(volume: Ext4Volume, directories: readonly DirectoryRecord[], wanted: WantedNames) {
+  constructor(volume: Ext4Volume, directories: DirectoryTable, wanted: WantedNames) {
     const { superblock } = volume;
     this.#volume = volume;
     this.#stepsLeft = 2 * superblock.blockCount + 65536;
@@ -93,30 +97,23 @@ class NamePass {
 
   async readAll(): Promise<void> {
     const { blockSize } = this.#volume.superblock;
-    const pending: PendingRun[] = [];
-    for (const directory of this.#directories) {
-      if (directory.inline) this.#readInline(directory);
-      const blocks = Math.ceil(directory.size / blockSize);
-      const { runs } = directory;
-      for (let at = 0; at < runs.length; at += 3) {
-        // Blocks past the size hold no names (kernel: ext4_readdir ends at i_size).
-        const count = Math.min(runs[at + 2]!, blocks - runs[at]!);
-        if (count > 0) pending.push({ directory, block: runs[at + 1]!, count });
-      }
-    }
-    pending.sort((one, other) => one.block - other.block);
+    for (const directory of this.#directories.inline) this.#readInline(directory);
+    const runs = sortedRuns(this.#directories, blockSize);
     const limit = Math.max(1, Math.floor(READ_BYTES_MAX / blockSize));
     const turns = new Turns();
-    for (let first = 0; first < pending.length;) {
-      const { end, next } = spanFrom(pending, first, limit);
-      for (let at = pending[first]!.block; at < end; at += limit) {
+    let reads = 0;
+    for (let first = 0; first < runs.blocks.length;) {
+      const { end, next } = spanFrom(runs, first, limit);
+      for (let at = runs.blocks[first]!; at < end; at += limit) {
         const count = Math.min(limit, end - at);
         const found = this.#volume.readBlocks(at, count, true);
         const read = isPromise(found) ? await found : found;
+        const span = { from: at, end: at + count };
         for (let index = first; index < next; index += 1)
-          this.#readRun(pending[index]!, read, { from: at, end: at + count });
+          this.#readRun(runs, index, { read, span });
+        reads += 1;
+        if (reads % READS_PER_LOOK === 0) await turns.take();
       }
-      if ((first ^ next) >= 64) await turns.take();
       first = next;
       if (this.#stepsLeft <= 0) {
         this.#volume.report({
@@ -130,29 +127,40 @@ class NamePass {
 
   /** Reads the blocks of a run that lie in what was read. */
   #readRun(
-    run: PendingRun,
-    read: BlockRead | undefined,
-    span: { readonly from: number; readonly end: number },
+    runs: NameRuns,
+    index: number,
+    { read, span }: { readonly read: BlockRead | undefined; readonly span: Span },
   ): void {
     const { blockSize } = this.#volume.superblock;
+    const first = runs.blocks[index]!;
     this.#stepsLeft -= 1;
-    const start = Math.max(span.from, run.block);
-    const end = Math.min(span.end, run.block + run.count);
+    const start = Math.max(span.from, first);
+    const end = Math.min(span.end, first + runs.counts[index]!);
     if (start >= end) return;
-    const words = read === undefined ? NO_WORDS : wordsOf(read.bytes);
+    const words = read === undefined ? this.#words : this.#wordsOf(read.bytes);
     for (let block = start; block < end && this.#stepsLeft > 0; block += 1) {
       this.#stepsLeft -= 1;
       const offset = (block - span.from) * blockSize;
       if (read === undefined || (read.bad.length > 0 && isBad(read, offset, blockSize)))
-        this.#reportUnreadable(run.directory, block);
-      else if (mayMatter(words, { at: offset >>> 2, size: blockSize }, this.#rules))
-        this.#readBlock(run.directory, block, read.bytes.subarray(offset, offset + blockSize));
+        this.#reportUnreadable(runs.directories[index]!, block);
+      else if (mayMatter(words, { at: offset >>> 2, size: blockSize }, this.#rules)) {
+        this.#enter(runs.directories[index]!, read.bytes.subarray(offset, offset + blockSize));
+        this.#readBlock(block);
+      }
     }
   }
 
-  #reportUnreadable(directory: DirectoryRecord, block: number): void {
-    const { number } = directory;
+  #wordsOf(bytes: Uint8Array): Uint32Array {
+    if (bytes !== this.#wordsBytes) {
+      this.#words = wordsOf(bytes);
+      this.#wordsBytes = bytes;
+    }
+    return this.#words;
+  }
+
+  #reportUnreadable(directory: number, block: number): void {
     const { blockSize } = this.#volume.superblock;
+    const number = this.#directories.numbers[directory]!;
     this.#volume.report({
       range: { offset: block * blockSize, length: blockSize },
       inode: number,
@@ -160,17 +168,23 @@ class NamePass {
     });
   }
 
-  #readBlock(directory: DirectoryRecord, block: number, bytes: Uint8Array): void {
-    const why = this.#readRegion(bytes);
-    if (this.#found.length === 0 && why === undefined) return;
-    if (!this.#isTrusted(directory)) {
-      this.#found.length = 0;
-      return;
-    }
-    const { number } = directory;
+  /** Makes a piece of a directory what is read now. */
+  #enter(directory: number, bytes: Uint8Array): void {
+    this.#directory = directory;
+    this.#parent = this.#directories.numbers[directory]!;
+    this.#encrypted = this.#directories.isEncrypted(directory);
+    this.#bytes = bytes;
+    this.#matching = 0;
+  }
+
+  #readBlock(block: number): void {
+    const bytes = this.#bytes;
+    const number = this.#parent;
+    const why = readEntries(bytes, this.#rules, this.#count);
+    if (this.#matching === 0 && why === undefined) return;
+    if (!this.#isTrusted()) return;
     const range = { offset: block * bytes.length, length: bytes.length };
-    if (this.#checksums && !directoryChecksumOk(bytes, this.#seed(directory))) {
-      this.#found.length = 0;
+    if (this.#checksums && !directoryChecksumOk(bytes, this.#last.seed)) {
       this.#volume.report({
         range,
         inode: number,
@@ -185,76 +199,81 @@ class NamePass {
         message: `Directory block ${block} of inode ${number} is wrong: ${why}; names behind it are hidden`,
       });
     }
-    this.#keepFound(directory, bytes);
+    if (this.#matching > 0) readEntries(bytes, this.#rules, this.#keep);
   }
 
-  #isTrusted(directory: DirectoryRecord): boolean {
-    const { number } = directory;
-    if (directory.inode.checksumOk !== false) return true;
+  /** Whether the directory that is read now may be believed. */
+  #isTrusted(): boolean {
+    const number = this.#parent;
+    if (this.#last.directory !== this.#directory) {
+      const directory = this.#directory;
+      this.#last = {
+        directory,
+        trusted: this.#directories.isTrusted(directory),
+        seed: this.#directories.seed(directory),
+      };
+    }
+    if (this.#last.trusted) return true;
     const message = `Inode ${number}, a directory, has a wrong checksum, so its names are hidden`;
     if (!this.#distrusted.has(number)) this.#volume.report({ inode: number, message });
     this.#distrusted.add(number);
     return false;
   }
 
-  #readInline(directory: DirectoryRecord): void {
-    if (!this.#isTrusted(directory)) return;
-    for (const region of inlineEntryRegions(directory.inode)) {
-      const why = this.#readRegion(region);
+  #readInline(directory: number): void {
+    this.#enter(directory, this.#bytes);
+    if (!this.#isTrusted()) return;
+    const number = this.#parent;
+    for (const region of inlineEntryRegions(this.#directories.inode(directory))) {
+      this.#bytes = region;
+      const why = readEntries(region, this.#rules, this.#keep);
       if (why !== undefined) {
-        const { number } = directory.inode;
         this.#volume.report({
           inode: number,
           message: `Inline directory ${number} is wrong: ${why}; names behind it are hidden`,
         });
       }
-      this.#keepFound(directory, region);
     }
   }
 
-  #readRegion(bytes: Uint8Array): string | undefined {
-    return readEntries(bytes, this.#rules, (entry) => {
-      if (isDotName(bytes, entry.nameStart, entry.nameLength)) return;
-      this.#found.push({ ...entry });
-    });
-  }
+  readonly #count = ({ nameStart, nameLength }: Readonly<DirectoryEntry>): void => {
+    if (!isDotName(this.#bytes, nameStart, nameLength)) this.#matching += 1;
+  };
 
-  #keepFound(directory: DirectoryRecord, bytes: Uint8Array): void {
-    const { number, flags } = directory.inode;
-    const encrypted = (flags & INODE_FLAGS.encrypt) !== 0;
-    for (const entry of this.#found.splice(0)) {
-      const name = bytes.subarray(entry.nameStart, entry.nameStart + entry.nameLength);
-      if (!encrypted && isHostileName(name)) {
-        this.#volume.report({
-          inode: entry.inode,
-          message: `A name in directory ${number} holds "/" or NUL: it is not believed`,
-        });
-      } else this.table.add({ child: entry.inode, parent: number, bytes: name, encrypted });
+  readonly #keep = ({ inode, nameStart, nameLength }: Readonly<DirectoryEntry>): void => {
+    const bytes = this.#bytes;
+    if (isDotName(bytes, nameStart, nameLength)) return;
+    const encrypted = this.#encrypted;
+    const end = nameStart + nameLength;
+    if (!encrypted && isHostileName(bytes, nameStart, end)) {
+      this.#volume.report({
+        inode,
+        message: `A name in directory ${this.#parent} holds "/" or NUL: it is not believed`,
+      });
+    } else {
+      const parent = this.#parent;
+      this.table.add({ child: inode, parent, bytes, start: nameStart, end, encrypted });
     }
-  }
+  };
+}
 
-  #seed(directory: DirectoryRecord): number {
-    const { number, generation } = directory.inode;
-    let seed = this.#seeds.get(number);
-    if (seed === undefined) {
-      seed = inodeSeed(this.#volume.superblock, number, generation);
-      this.#seeds.set(number, seed);
-    }
-    return seed;
-  }
+/** Blocks that were read at once. */
+interface Span {
+  readonly from: number;
+  readonly end: number;
 }
 
 /** A bit for each wanted inode, and for each directory, because it may be on the way to one. At most 512 MiB, of 2^32 inodes. */
 function bitsOf(
   inodeCount: number,
-  directories: readonly DirectoryRecord[],
+  directories: DirectoryTable,
   wanted: ReadonlySet<number>,
 ): Uint8Array {
   const bits = new Uint8Array((inodeCount >>> 3) + 1);
   const set = (inode: number): void => {
     if (inode <= inodeCount) bits[inode >>> 3]! |= 1 << (inode & 7);
   };
-  for (const { number } of directories) set(number);
+  for (const number of directories.numbers) set(number);
   for (const inode of wanted) set(inode);
   return bits;
 }

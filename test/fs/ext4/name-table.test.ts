@@ -7,7 +7,14 @@ function tableOf(
 ): NameTable {
   const table = new NameTable();
   for (const [child, parent, name] of names)
-    table.add({ child, parent, bytes: Buffer.from(name), encrypted: false });
+    table.add({
+      child,
+      parent,
+      bytes: Buffer.from(name),
+      start: 0,
+      end: name.length,
+      encrypted: false,
+    });
   return table;
 }
 
