@@ -4,10 +4,10 @@
 const POLYNOMIAL = 0x82f63b78;
 
 /** Eight tables of 256: table `k` moves a byte through `k` further zero bytes, so that eight bytes need no chain. */
-const TABLES: Uint32Array = makeTables();
+const TABLES: Int32Array = makeTables();
 
-function makeTables(): Uint32Array {
-  const tables = new Uint32Array(8 * 256);
+function makeTables(): Int32Array {
+  const tables = new Int32Array(8 * 256);
   for (let byte = 0; byte < 256; byte += 1) {
     let remainder = byte;
     for (let bit = 0; bit < 8; bit += 1) {
@@ -33,10 +33,59 @@ function makeTables(): Uint32Array {
  * @returns the remainder, from 0 to 0xffff_ffff
  */
 export function crc32c(bytes: Uint8Array, seed: number): number {
+  const { length } = bytes;
+  if (!LITTLE_ENDIAN || length < WORDS_WORTH || (bytes.byteOffset & 3) !== 0)
+    return byBytes(bytes, seed, 0);
+  const pairs = length >>> 3;
+  const words = new Int32Array(bytes.buffer, bytes.byteOffset, pairs * 2);
+  return byBytes(bytes, byWords(words, seed), pairs * 8);
+}
+
+/** The same of one 32-bit number's four bytes, little-endian, without making them. */
+export function crc32cWord(value: number, seed: number): number {
+  const tables = TABLES;
+  const crc = seed ^ value;
+  return (
+    (tables[0x300 | (crc & 0xff)]! ^
+      tables[0x200 | ((crc >>> 8) & 0xff)]! ^
+      tables[0x100 | ((crc >>> 16) & 0xff)]! ^
+      tables[crc >>> 24]!) >>>
+    0
+  );
+}
+
+const LITTLE_ENDIAN = new Uint8Array(new Int32Array([1]).buffer)[0] === 1;
+
+/** Bytes from which on a view as words is worth its making: reading words is a quarter faster. */
+const WORDS_WORTH = 512;
+
+/** Sums pairs of words. */
+function byWords(words: Int32Array, seed: number): number {
+  const tables = TABLES;
+  const count = words.length;
+  let crc = seed | 0;
+  for (let at = 0; at < count; at += 2) {
+    const low = words[at]! ^ crc;
+    const high = words[at + 1]!;
+    crc =
+      tables[0x700 | (low & 0xff)]! ^
+      tables[0x600 | ((low >>> 8) & 0xff)]! ^
+      tables[0x500 | ((low >>> 16) & 0xff)]! ^
+      tables[0x400 | (low >>> 24)]! ^
+      tables[0x300 | (high & 0xff)]! ^
+      tables[0x200 | ((high >>> 8) & 0xff)]! ^
+      tables[0x100 | ((high >>> 16) & 0xff)]! ^
+      tables[high >>> 24]!;
+  }
+  return crc;
+}
+
+/** Sums the bytes from `at` on. */
+function byBytes(bytes: Uint8Array, seed: number, from: number): number {
   const tables = TABLES;
   const length = bytes.length;
   let crc = seed | 0;
-  let at = 0;
+  let at = from;
   for (const end = length - 7; at < end; at += 8) {
     crc ^= bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24);
     crc =

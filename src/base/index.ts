@@ -16,7 +16,7 @@ export {
 } from "./byte-range.ts";
 export { systemClock, type Clock } from "./clock.ts";
 export { crc16 } from "./crc16.ts";
-export { crc32c } from "./crc32c.ts";
+export { crc32c, crc32cWord } from "./crc32c.ts";
 export {
   ERROR_CODES,
   MediaError,

@@ -97,6 +97,7 @@ export class RangeStore {
 
   /** Adds `[start, end)`, which is not empty; ranges that it touches become one with it. */
   add(start: number, end: number): void {
+    if (this.#addBehind(start, end)) return;
     let first = start;
     let last = end;
     const found = this.seek(start);
@@ -111,6 +112,18 @@ export class RangeStore {
     this.#pieces.clear();
     this.#pieces.push(first, last);
     this.#replace();
+  }
+
+  /** Adds a range behind all others where the last chunk has room: lists mostly ascend, and then nothing is looked up. */
+  #addBehind(start: number, end: number): boolean {
+    const chunk = this.chunks[this.chunks.length - 1];
+    if (chunk === undefined || chunk.count >= chunk.capacity || chunk.count === 0) return false;
+    if (start <= chunk.bounds[chunk.capacity + chunk.count - 1]!) return false;
+    chunk.push(start, end);
+    this.size += 1;
+    this.byteLength += end - start;
+    this.version += 1;
+    return true;
   }
 
   /** Takes `[start, end)` out, which is not empty. */

@@ -4,23 +4,10 @@
  * Everything with metadata_csum is covered by crc32c, continued from the volume's seed; descriptors with uninit_bg alone by crc16; transactions of
  * a journal with checksum version 1 by the big-endian crc32 (0x04C11DB7). None is inverted, neither before nor after.
  */
-import { crc32c } from "../../base/index.ts";
-
-/** Filled again at each call: every inode asks twice. */
-const NUMBER = new Uint8Array(4);
 
 /** Four bytes, little-endian, of a 32-bit number. */
 export function littleEndian(value: number): Uint8Array {
   return Uint8Array.of(value & 0xff, (value >>> 8) & 0xff, (value >>> 16) & 0xff, value >>> 24);
-}
-
-/** crc32c of one little-endian 32-bit number, continued from `seed`: group and inode numbers are summed so. */
-export function crc32cNumber(value: number, seed: number): number {
-  NUMBER[0] = value;
-  NUMBER[1] = value >>> 8;
-  NUMBER[2] = value >>> 16;
-  NUMBER[3] = value >>> 24;
-  return crc32c(NUMBER, seed);
 }
 
 function bigEndianTable(): Uint32Array {

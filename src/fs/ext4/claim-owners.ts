@@ -4,7 +4,7 @@
  * A claim is believed only of an inode whose checksum is right. Content ends at the size: what is allocated behind is slack, or the
  * verity tree, which begins at the next 64 KiB (kernel: fs/ext4/verity.c).
  */
-import { roundUp } from "../../base/index.ts";
+import { isPromise, roundUp } from "../../base/index.ts";
 import type { Claim, ScanResult } from "./claims.ts";
 import { hashTreeBlocks } from "./directory.ts";
 import { hasFeature } from "./features.ts";
@@ -22,10 +22,20 @@ import { readDirectoryBlock } from "./lookup.ts";
 import type { OwnerDraft } from "./owner-draft.ts";
 import { draftOf, unknownDraft } from "./owner-texts.ts";
 import type { StaticMap } from "./static-map.ts";
+import type { Superblock } from "./superblock.ts";
 import type { Ext4Volume } from "./volume.ts";
 import { xattrParents } from "./xattr-parents.ts";
 
 const VERITY_ALIGNMENT = 65536;
+
+/** What the content of an inode is that the file system keeps for itself. */
+type SpecialUse =
+  | "journal"
+  | "resize-inode"
+  | "bad-blocks"
+  | "quota"
+  | "orphan-file"
+  | "reserved-inode";
 
 /** A piece of a claim: `length` bytes from the piece's start, or what is left of it after the pieces before. */
 export interface ClaimPiece {
@@ -43,6 +53,8 @@ export interface PiecePlace {
 export class ClaimOwners {
   readonly #volume: Ext4Volume;
   readonly #scan: ScanResult;
+  /** Uses of the inodes that the superblock or their number gives one. */
+  readonly #specials: ReadonlyMap<number, SpecialUse>;
   readonly #trees = new Map<number, ReadonlySet<number>>();
   readonly #freeInodes = new Set<number>();
   #parents: ReadonlyMap<number, readonly number[]> = new Map();
@@ -51,6 +63,7 @@ export class ClaimOwners {
   constructor(volume: Ext4Volume, scan: ScanResult) {
     this.#volume = volume;
     this.#scan = scan;
+    this.#specials = specialsOf(volume.superblock);
   }
 
   /** Reads ahead what the claims need. */
@@ -66,11 +79,9 @@ export class ClaimOwners {
     if (values.length > 0)
       owners.#parents = await xattrParents(volume, new Set(values.map(({ number }) => number)));
     for (const inode of scan.claimants.values()) {
-      if (
-        inode.number >= volume.superblock.firstInode &&
-        (await volume.inodeAllocated(inode.number)) === false
-      ) {
-        owners.#freeInodes.add(inode.number);
+      if (inode.number >= volume.superblock.firstInode) {
+        const bit = volume.inodeAllocated(inode.number);
+        if ((isPromise(bit) ? await bit : bit) === false) owners.#freeInodes.add(inode.number);
       }
       if (inode.checksumOk === false) continue;
       if (inode.number === volume.superblock.journalInode)
@@ -144,34 +155,17 @@ export class ClaimOwners {
     return `Inode ${number} claims it, but the journal holds fast commits that change this inode and are not replayed`;
   }
 
-  #special(
-    inode: number,
-  ):
-    | "journal"
-    | "resize-inode"
-    | "bad-blocks"
-    | "quota"
-    | "orphan-file"
-    | "reserved-inode"
-    | undefined {
-    const { superblock } = this.#volume;
-    if (inode === BAD_BLOCKS_INODE) return "bad-blocks";
-    if (inode === RESIZE_INODE) return "resize-inode";
-    if (inode === ROOT_INODE) return undefined;
-    if (inode === superblock.journalInode && hasFeature(superblock, "has_journal"))
-      return "journal";
-    if (hasFeature(superblock, "quota") && superblock.quotaInodes.includes(inode)) return "quota";
-    if (hasFeature(superblock, "orphan_file") && inode === superblock.orphanFileInode)
-      return "orphan-file";
-    return inode < superblock.firstInode ? "reserved-inode" : undefined;
+  #special(inode: number): SpecialUse | undefined {
+    const use = this.#specials.get(inode);
+    if (use !== undefined || inode === ROOT_INODE) return use;
+    return inode < this.#volume.superblock.firstInode ? "reserved-inode" : undefined;
   }
 
   #content(inode: Inode, at: number, length: number): readonly ClaimPiece[] {
     const number = inode.number;
-    const pieces: ClaimPiece[] = [];
     const inside = Math.max(0, Math.min(length, inode.size - at));
-    if (inside > 0) pieces.push(...this.#inside(inode, at, inside));
-    if (inside === length) return pieces;
+    if (inside === length) return this.#inside(inode, at, inside);
+    const pieces = inside > 0 ? [...this.#inside(inode, at, inside)] : [];
     const from = at + inside;
     const verity =
       (inode.flags & INODE_FLAGS.verity) !== 0
@@ -238,4 +232,18 @@ async function treeOf(
     async (logical) => (await readDirectoryBlock(volume, inode, { map, logical }))?.bytes,
   );
   return tree.blocks;
+}
+
+/** Inodes with a use of their own; what is named last counts. The root has none, whatever a superblock says. */
+function specialsOf(superblock: Superblock): ReadonlyMap<number, SpecialUse> {
+  const specials = new Map<number, SpecialUse>();
+  if (hasFeature(superblock, "orphan_file"))
+    specials.set(superblock.orphanFileInode, "orphan-file");
+  if (hasFeature(superblock, "quota"))
+    for (const inode of superblock.quotaInodes) specials.set(inode, "quota");
+  if (hasFeature(superblock, "has_journal")) specials.set(superblock.journalInode, "journal");
+  specials.delete(ROOT_INODE);
+  specials.set(RESIZE_INODE, "resize-inode");
+  specials.set(BAD_BLOCKS_INODE, "bad-blocks");
+  return specials;
 }

@@ -5,8 +5,7 @@
  * unused entry. So names are always read linearly, and the tree is only read to tell which blocks belong to it.
  * Rules: __ext4_check_dir_entry, ext4_dirblock_csum_verify, ext4_dx_csum_verify and dx_probe of fs/ext4/namei.c and dir.c.
  */
-import { crc32c } from "../../base/index.ts";
-import { crc32cNumber } from "./checksums.ts";
+import { crc32c, crc32cWord } from "../../base/index.ts";
 import { MAP_LENGTH, MAP_OFFSET, type Inode } from "./inode.ts";
 import { inlineRest } from "./xattr.ts";
 
@@ -165,7 +164,7 @@ export function directoryChecksumOk(block: Uint8Array, seed: number): boolean {
   if (tail + 8 > block.length || count > limit) return false;
   let sum = crc32c(block.subarray(0, at + count * 8), seed);
   sum = crc32c(block.subarray(tail, tail + 4), sum);
-  return crc32cNumber(0, sum) === view.getUint32(tail + 4, true);
+  return crc32cWord(0, sum) === view.getUint32(tail + 4, true);
 }
 
 /** What the root or a node of a hash tree says. */

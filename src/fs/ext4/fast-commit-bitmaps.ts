@@ -3,8 +3,8 @@
  *
  * A bitmap that is unknown stays unknown. One that was never written is written now, as the kernel does, and its group's flag goes.
  */
-import { crc16, crc32c } from "../../base/index.ts";
-import { crc32cNumber, littleEndian } from "./checksums.ts";
+import { crc16, crc32c, crc32cWord } from "../../base/index.ts";
+import { littleEndian } from "./checksums.ts";
 import { Unreplayable, type ChangedBlocks } from "./fast-commit-blocks.ts";
 import type { BlockRun } from "./fast-commit-extents.ts";
 import { hasDescriptorChecksums, hasFeature } from "./features.ts";
@@ -183,7 +183,7 @@ function setDescriptorChecksum(volume: Ext4Volume, group: number, bytes: Uint8Ar
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   view.setUint16(30, 0, true);
   if (hasFeature(superblock, "metadata_csum")) {
-    view.setUint16(30, crc32c(bytes, crc32cNumber(group, superblock.checksumSeed)) & 0xffff, true);
+    view.setUint16(30, crc32c(bytes, crc32cWord(group, superblock.checksumSeed)) & 0xffff, true);
     return;
   }
   const uuid = Buffer.from(superblock.uuid.replaceAll("-", ""), "hex");

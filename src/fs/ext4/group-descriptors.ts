@@ -5,10 +5,10 @@
  * on superblocks or descriptors. Where the primary one is not, backups are asked; they give positions, but their flags, counts and bitmap
  * checksums are as old as the backup (the kernel never rewrites them), so nothing is concluded from those.
  */
-import { crc16, crc32c, type MaybePromise } from "../../base/index.ts";
+import { crc16, crc32c, crc32cWord, type MaybePromise } from "../../base/index.ts";
 import type { Problem } from "../file-map.ts";
 import { isBad } from "./block-reader.ts";
-import { crc32cNumber, littleEndian } from "./checksums.ts";
+import { littleEndian } from "./checksums.ts";
 import { hasDescriptorChecksums, hasFeature } from "./features.ts";
 import type { Geometry } from "./geometry.ts";
 import type { BlockRead, GroupDescriptor } from "./volume.ts";
@@ -113,7 +113,7 @@ export class DescriptorTable {
     const stored = this.short(group, 30);
     const rest = bytes.subarray(32, superblock.descriptorSize);
     if (this.#metadataChecksums) {
-      const start = crc32c(bytes.subarray(0, 30), crc32cNumber(group, superblock.checksumSeed));
+      const start = crc32c(bytes.subarray(0, 30), crc32cWord(group, superblock.checksumSeed));
       return (crc32c(rest, crc32c(NO_CHECKSUM, start)) & 0xffff) === stored;
     }
     return (

@@ -3,8 +3,7 @@
  *
  * The hot scan reads slots as 32-bit words and decodes only those that matter, so the places of the fields are here too.
  */
-import { crc32c } from "../../base/index.ts";
-import { crc32cNumber } from "./checksums.ts";
+import { crc32c, crc32cWord } from "../../base/index.ts";
 import { hasFeature } from "./features.ts";
 import type { Superblock } from "./superblock.ts";
 import type { Ext4Volume } from "./volume.ts";
@@ -74,7 +73,7 @@ function viewOf(bytes: Uint8Array): DataView {
 
 /** Seed of every checksum of what an inode owns: the file system's, its number, its generation (kernel: i_csum_seed). */
 export function inodeSeed(superblock: Superblock, number: number, generation: number): number {
-  return crc32cNumber(generation, crc32cNumber(number, superblock.checksumSeed));
+  return crc32cWord(generation, crc32cWord(number, superblock.checksumSeed));
 }
 
 /** The slot that is summed: a copy, so that its checksum can be zeroed and one call sums it all. */
@@ -119,13 +118,22 @@ export function slotDevice(volume: Ext4Volume, number: number): number {
   return place === undefined ? -1 : place.block * volume.superblock.blockSize + place.offset;
 }
 
+/** A little-endian field. A scan decodes thousands of slots, and a view of one costs more than reading it. */
+function shortAt(slot: Uint8Array, at: number): number {
+  return slot[at]! | (slot[at + 1]! << 8);
+}
+
+function longAt(slot: Uint8Array, at: number): number {
+  return (shortAt(slot, at) | (shortAt(slot, at + 2) << 16)) >>> 0;
+}
+
 /** Size of a file (kernel: ext4_isize): 64 bits for files, and for directories with large_dir. */
-function sizeOf(rules: InodeRules, view: DataView, mode: number): number {
-  const low = view.getUint32(4, true);
+function sizeOf(rules: InodeRules, slot: Uint8Array, mode: number): number {
+  const low = longAt(slot, 4);
   const type = mode & MODE.mask;
   const wide =
     type === MODE.file || type === 0 || (type === MODE.directory && rules.largeDirectories);
-  const size = wide ? low + view.getUint32(108, true) * 2 ** 32 : low;
+  const size = wide ? low + longAt(slot, 108) * 2 ** 32 : low;
   return Math.min(size, Number.MAX_SAFE_INTEGER);
 }
 
@@ -154,7 +162,6 @@ function rulesOf(superblock: Superblock): InodeRules {
 class SlotInode implements Inode {
   readonly number: number;
   readonly slot: Uint8Array;
-  readonly device: number;
   readonly mode: number;
   readonly flags: number;
   readonly size: number;
@@ -163,32 +170,34 @@ class SlotInode implements Inode {
   readonly generation: number;
   readonly xattrBlock: number;
   readonly extraSize: number;
-  readonly #superblock: Superblock;
+  readonly #volume: Ext4Volume;
   #checksumOk: boolean | undefined;
   #checked = false;
 
   constructor(volume: Ext4Volume, number: number, slot: Uint8Array) {
-    const view = viewOf(slot);
-    const extra = slot.length > CORE_LENGTH ? view.getUint16(128, true) : 0;
+    const extra = slot.length > CORE_LENGTH ? shortAt(slot, 128) : 0;
     const rules = rulesOf(volume.superblock);
-    const high = rules.wide ? view.getUint16(118, true) * 2 ** 32 : 0;
-    this.#superblock = volume.superblock;
+    const high = rules.wide ? shortAt(slot, 118) * 2 ** 32 : 0;
+    this.#volume = volume;
     this.number = number;
     this.slot = slot;
-    this.device = slotDevice(volume, number);
-    this.mode = view.getUint16(0, true);
-    this.flags = view.getUint32(32, true);
-    this.size = sizeOf(rules, view, this.mode);
-    this.links = view.getUint16(26, true);
-    this.deletedTime = view.getUint32(20, true);
-    this.generation = view.getUint32(100, true);
-    this.xattrBlock = view.getUint32(104, true) + high;
+    this.mode = shortAt(slot, 0);
+    this.flags = longAt(slot, 32);
+    this.size = sizeOf(rules, slot, this.mode);
+    this.links = shortAt(slot, 26);
+    this.deletedTime = longAt(slot, 20);
+    this.generation = longAt(slot, 100);
+    this.xattrBlock = longAt(slot, 104) + high;
     this.extraSize = extra % 4 === 0 && CORE_LENGTH + extra <= slot.length ? extra : 0;
+  }
+
+  get device(): number {
+    return slotDevice(this.#volume, this.number);
   }
 
   get checksumOk(): boolean | undefined {
     if (!this.#checked) {
-      this.#checksumOk = inodeChecksumOk(this.#superblock, this.number, this.slot);
+      this.#checksumOk = inodeChecksumOk(this.#volume.superblock, this.number, this.slot);
       this.#checked = true;
     }
     return this.#checksumOk;
@@ -202,7 +211,8 @@ export function decodeInode(volume: Ext4Volume, number: number, slot: Uint8Array
 
 /** The same inode where only the first 128 bytes of its slot could be read: no extra fields, no attributes, no checksum. */
 export function coreOnly(inode: Inode): Inode {
-  return { ...inode, extraSize: 0, checksumOk: undefined };
+  // What a getter gives is not in the spread.
+  return { ...inode, device: inode.device, extraSize: 0, checksumOk: undefined };
 }
 
 /** Modification time in nanoseconds since 1970: 34 bits of seconds, 30 of nanoseconds (kernel: ext4_decode_extra_time). */

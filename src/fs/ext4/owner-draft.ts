@@ -4,15 +4,15 @@
 import { endOf, type ByteRange } from "../../base/index.ts";
 import type { OwnedRange, Owner, OwnerKind, OwnerWhat } from "../file-map.ts";
 
-/** One owner of a segment. */
+/** One owner of a segment. All have the same fields, because there are as many as there is damage. */
 export interface OwnerDraft {
   readonly kind: OwnerKind;
   readonly what: OwnerWhat;
   readonly why: string;
-  /** Absent where it belongs to none. */
-  readonly inode?: number;
-  /** Where the segment's first byte is in the file or structure; absent where that says nothing. */
-  readonly at?: number;
+  /** `undefined` where it belongs to none. */
+  readonly inode: number | undefined;
+  /** Where the segment's first byte is in the file or structure; `undefined` where that says nothing. */
+  readonly at: number | undefined;
 }
 
 /** A range of the volume with its owners. */
@@ -20,9 +20,14 @@ export interface Segment extends ByteRange {
   readonly owners: readonly OwnerDraft[];
 }
 
+/** The draft of a segment that begins at byte `at` of the file or structure. */
+export function placedAt({ kind, what, why, inode }: OwnerDraft, at: number): OwnerDraft {
+  return { kind, what, why, inode, at };
+}
+
 /** A draft as it is `by` bytes later. */
 export function shifted(draft: OwnerDraft, by: number): OwnerDraft {
-  return draft.at === undefined || by === 0 ? draft : { ...draft, at: draft.at + by };
+  return draft.at === undefined || by === 0 ? draft : placedAt(draft, draft.at + by);
 }
 
 function continues(one: Segment, other: Segment): boolean {
@@ -90,24 +95,8 @@ export function normalizeRanges(
   ranges: Iterable<ByteRange>,
   limit: number,
 ): { readonly inside: ByteRange[]; readonly past: ByteRange[] } {
-  const sorted: ByteRange[] = [];
-  for (const { offset, length } of ranges) {
-    if (
-      !Number.isSafeInteger(offset) ||
-      offset < 0 ||
-      !Number.isSafeInteger(length) ||
-      length < 0 ||
-      !Number.isSafeInteger(offset + length)
-    ) {
-      throw new TypeError(
-        `Cannot tell owners: want whole, non-negative offset and length: got offset ${offset}, length ${length}`,
-      );
-    }
-    if (length > 0) sorted.push({ offset, length });
-  }
-  sorted.sort((one, other) => one.offset - other.offset);
   const joined: ByteRange[] = [];
-  for (const range of sorted) {
+  for (const range of sortedRanges(ranges)) {
     const last = joined.at(-1);
     if (last === undefined || endOf(last) < range.offset) joined.push(range);
     else if (endOf(range) > endOf(last))
@@ -116,10 +105,34 @@ export function normalizeRanges(
   const inside: ByteRange[] = [];
   const past: ByteRange[] = [];
   for (const range of joined) {
-    if (range.offset < limit)
-      inside.push({ offset: range.offset, length: Math.min(endOf(range), limit) - range.offset });
+    if (endOf(range) <= limit) {
+      inside.push(range);
+      continue;
+    }
+    if (range.offset < limit) inside.push({ offset: range.offset, length: limit - range.offset });
     const start = Math.max(range.offset, limit);
-    if (endOf(range) > start) past.push({ offset: start, length: endOf(range) - start });
+    past.push({ offset: start, length: endOf(range) - start });
   }
   return { inside, past };
+}
+
+/** Ranges that are not empty, by ascending offset. */
+function sortedRanges(ranges: Iterable<ByteRange>): readonly ByteRange[] {
+  const sorted: ByteRange[] = [];
+  let ascending = true;
+  for (const range of ranges) {
+    checkWhole(range);
+    if (range.length === 0) continue;
+    if (sorted.length > 0 && sorted[sorted.length - 1]!.offset > range.offset) ascending = false;
+    sorted.push(range);
+  }
+  return ascending ? sorted : sorted.sort((one, other) => one.offset - other.offset);
+}
+
+function checkWhole({ offset, length }: ByteRange): void {
+  const whole = Number.isSafeInteger(offset) && Number.isSafeInteger(length);
+  if (whole && offset >= 0 && length >= 0 && Number.isSafeInteger(offset + length)) return;
+  throw new TypeError(
+    `Cannot tell owners: want whole, non-negative offset and length: got offset ${offset}, length ${length}`,
+  );
 }

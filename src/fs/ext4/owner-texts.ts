@@ -59,18 +59,12 @@ export function draftOf(
   what: OwnerWhat,
   rest: { readonly inode?: number; readonly at?: number; readonly note?: string } = {},
 ): OwnerDraft {
-  const [kind, text] = TEXTS[what];
-  const why = rest.note === undefined ? text : `${text}; ${rest.note}`;
-  return {
-    kind,
-    what,
-    why,
-    ...(rest.inode === undefined ? {} : { inode: rest.inode }),
-    ...(rest.at === undefined ? {} : { at: rest.at }),
-  };
+  const text = TEXTS[what];
+  const why = rest.note === undefined ? text[1] : `${text[1]}; ${rest.note}`;
+  return { kind: text[0], what, why, inode: rest.inode, at: rest.at };
 }
 
 /** A draft of what cannot be known, with the reason. */
 export function unknownDraft(why: string): OwnerDraft {
-  return { kind: "unknown", what: "unknown", why };
+  return { kind: "unknown", what: "unknown", why, inode: undefined, at: undefined };
 }

@@ -16,7 +16,13 @@ import { REASONS_MAX, scanClaims, whatIsHidden, type ScanResult } from "./claims
 import { DirectoryTable } from "./directory-table.ts";
 import { hasFeature } from "./features.ts";
 import { collectNames } from "./paths.ts";
-import { normalizeRanges, SegmentList, toOwnedRanges, type Segment } from "./owner-draft.ts";
+import {
+  normalizeRanges,
+  SegmentList,
+  shifted,
+  toOwnedRanges,
+  type Segment,
+} from "./owner-draft.ts";
 import { draftOf, unknownDraft } from "./owner-texts.ts";
 import { slotSegments } from "./slot-owners.ts";
 import type { StaticMap } from "./static-map.ts";
@@ -59,7 +65,8 @@ function partsOf(volume: Ext4Volume, statics: StaticMap, range: ByteRange): Part
   const { blockSize } = volume.superblock;
   const first = Math.floor(range.offset / blockSize);
   const last = Math.floor((endOf(range) - 1) / blockSize);
-  if (!statics.overlaps(first, last - first + 1)) return [{ ...range, run: undefined }];
+  if (!statics.overlaps(first, last - first + 1))
+    return [{ offset: range.offset, length: range.length, run: undefined }];
   const parts: Part[] = [];
   let at = range.offset;
   for (const run of volume.staticUses(first, last - first + 1)) {
@@ -115,21 +122,20 @@ async function tell(volume: Ext4Volume, known: Told, segments: SegmentList): Pro
   const reasons = async (): Promise<readonly string[]> =>
     (hidden ??= await whatIsHidden(volume, known.statics));
   for (const part of known.parts) {
-    for (const segment of staticPieces(volume, part)) addClipped(segments, segment, part);
     if (part.run?.use === "inode-table") {
       for (const segment of await slotSegments(volume, part.run, part)) segments.add(segment);
+    } else if (part.run !== undefined) {
+      for (const segment of staticSegments(volume, part.run)) addClipped(segments, segment, part);
     }
     if (part.run !== undefined) continue;
     for (const piece of sweep.pieces(part)) {
-      const unclaimed = piece.owners.length === 0;
-      const told = unclaimed ? await unclaimedSegments(volume, { sweep, reasons }, piece) : [piece];
-      for (const segment of told) segments.add(segment);
+      if (piece.owners.length > 0) segments.add(piece);
+      else {
+        const told = await unclaimedSegments(volume, { sweep, reasons }, piece);
+        for (const segment of told) segments.add(segment);
+      }
     }
   }
-}
-
-function staticPieces(volume: Ext4Volume, part: Part): readonly Segment[] {
-  return part.run === undefined ? [] : staticSegments(volume, part.run);
 }
 
 function addClipped(segments: SegmentList, segment: Segment, range: ByteRange): void {
@@ -137,12 +143,7 @@ function addClipped(segments: SegmentList, segment: Segment, range: ByteRange): 
   const end = Math.min(endOf(segment), endOf(range));
   if (end <= start) return;
   const by = start - segment.offset;
-  const owners =
-    by === 0
-      ? segment.owners
-      : segment.owners.map((owner) =>
-          owner.at === undefined ? owner : { ...owner, at: owner.at + by },
-        );
+  const owners = by === 0 ? segment.owners : segment.owners.map((owner) => shifted(owner, by));
   segments.add({ offset: start, length: end - start, owners });
 }
 
@@ -160,9 +161,9 @@ async function pathsFor(
   const table = await collectNames(volume, scan.directories, wanted);
   const known = new Map<number, readonly string[]>();
   return (inode) => {
-    if (!wanted.has(inode)) return [];
     let paths = known.get(inode);
-    if (paths === undefined) known.set(inode, (paths = table.pathsOf(inode)));
+    if (paths === undefined)
+      known.set(inode, (paths = wanted.has(inode) ? table.pathsOf(inode) : []));
     return paths;
   };
 }

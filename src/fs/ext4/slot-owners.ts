@@ -4,11 +4,11 @@
  * A slot that cannot be read is told by the inode bitmap: that it is in use can be known even when its content is gone. Content that
  * a slot holds itself (inline data, the target of a short symbolic link) is told as the file's bytes.
  */
-import { endOf, type ByteRange } from "../../base/index.ts";
+import { endOf, isPromise, type ByteRange } from "../../base/index.ts";
 import { decodeInode, inlineKind, isInUse, isZero, type Inode } from "./inode.ts";
 import { inlinePieces } from "./inode-map.ts";
 import { slotsInUse } from "./inode-scan.ts";
-import type { OwnerDraft, Segment } from "./owner-draft.ts";
+import { placedAt, type OwnerDraft, type Segment } from "./owner-draft.ts";
 import { draftOf, unknownDraft } from "./owner-texts.ts";
 import type { BlockRead, Ext4Volume, StaticRun } from "./volume.ts";
 
@@ -26,6 +26,7 @@ export async function slotSegments(
     ];
   }
   const table = group.inodeTable * blockSize;
+  const inUse = slotsInUse(volume, group);
   const segments: Segment[] = [];
   const reader = new SlotReader(volume);
   for (let at = range.offset; at < endOf(range);) {
@@ -37,10 +38,10 @@ export async function slotSegments(
     const start = table + index * inodeSize;
     const end = Math.min(endOf(range), start + inodeSize);
     const number = run.group * inodesPerGroup + index + 1;
-    const unused = index >= slotsInUse(volume, group);
-    segments.push(
-      ...(await reader.segments(number, { offset: at, length: end - at }, { start, unused })),
-    );
+    const unused = index >= inUse;
+    const slot = { offset: at, length: end - at };
+    for (const segment of await reader.segments(number, slot, { start, unused }))
+      segments.push(segment);
     at = end;
   }
   return segments;
@@ -61,7 +62,8 @@ class SlotReader {
     slot: { start: number; unused: boolean },
   ): Promise<readonly Segment[]> {
     const { inode, owner } = await this.#owner(number, slot);
-    const whole = { ...range, owners: [{ ...owner, at: range.offset - slot.start }] };
+    const { offset, length } = range;
+    const whole = { offset, length, owners: [placedAt(owner, offset - slot.start)] };
     if (inode === undefined)
       return [owner.kind === "unknown" ? { ...range, owners: [owner] } : whole];
     return withContent(whole, inode, slot.start);
@@ -72,8 +74,11 @@ class SlotReader {
     slot: { start: number; unused: boolean },
   ): Promise<{ inode?: Inode; owner: OwnerDraft }> {
     if (slot.unused) return { owner: draftOf("free-inode", { inode: number }) };
-    const allocated = await this.#volume.inodeAllocated(number);
-    const bytes = await this.#slot(slot.start);
+    const bit = this.#volume.inodeAllocated(number);
+    const allocated = isPromise(bit) ? await bit : bit;
+    const block = Math.floor(slot.start / this.#volume.superblock.blockSize);
+    if (block !== this.#block) await this.#load(block);
+    const bytes = this.#slot(slot.start);
     if (bytes === undefined) return { owner: unreadable(number, allocated) };
     const inode = decodeInode(this.#volume, number, bytes);
     if (inode.checksumOk === false && !isZero(bytes)) {
@@ -92,15 +97,15 @@ class SlotReader {
     return { owner: draftOf(reserved ? "reserved-inode" : "free-inode", { inode: number }) };
   }
 
-  /** A copy of a slot; `undefined` where a byte of it cannot be read. */
-  async #slot(start: number): Promise<Uint8Array | undefined> {
+  async #load(block: number): Promise<void> {
+    const read = await this.#volume.readBlocks(block, 1);
+    this.#read = read === undefined ? undefined : { bytes: read.bytes.slice(), bad: read.bad };
+    this.#block = block;
+  }
+
+  /** A copy of a slot of the block that is loaded; `undefined` where a byte of it cannot be read. */
+  #slot(start: number): Uint8Array | undefined {
     const { blockSize, inodeSize } = this.#volume.superblock;
-    const block = Math.floor(start / blockSize);
-    if (block !== this.#block) {
-      const read = await this.#volume.readBlocks(block, 1);
-      this.#read = read === undefined ? undefined : { bytes: read.bytes.slice(), bad: read.bad };
-      this.#block = block;
-    }
     const offset = start % blockSize;
     const read = this.#read;
     if (read === undefined || read.bytes.length < offset + inodeSize) return undefined;
@@ -131,7 +136,7 @@ function withContent(whole: Segment, inode: Inode, start: number): readonly Segm
   const upTo = (end: number): void => {
     const to = Math.min(end, endOf(whole));
     if (to > at)
-      out.push({ offset: at, length: to - at, owners: [{ ...whole.owners[0]!, at: at - start }] });
+      out.push({ offset: at, length: to - at, owners: [placedAt(whole.owners[0]!, at - start)] });
     at = Math.max(at, to);
   };
   for (const piece of inlinePieces(inode)) {

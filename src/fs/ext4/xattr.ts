@@ -4,8 +4,7 @@
  * They matter to a map for three things: the rest of inline data is the value of "system.data", a block may be shared by many
  * inodes, and a large value is the content of an inode of its own (ea_inode).
  */
-import { crc32c } from "../../base/index.ts";
-import { crc32cNumber } from "./checksums.ts";
+import { crc32c, crc32cWord } from "../../base/index.ts";
 import { CORE_LENGTH, type Inode } from "./inode.ts";
 import type { Superblock } from "./superblock.ts";
 
@@ -79,9 +78,9 @@ export function inlineRest(
 /** Whether an xattr block's checksum is right (kernel: ext4_xattr_block_csum): its own number, then itself without the sum. */
 export function xattrChecksumOk(superblock: Superblock, block: number, bytes: Uint8Array): boolean {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  let sum = crc32cNumber(block % 2 ** 32, superblock.checksumSeed);
-  sum = crc32cNumber(Math.floor(block / 2 ** 32), sum);
+  let sum = crc32cWord(block % 2 ** 32, superblock.checksumSeed);
+  sum = crc32cWord(Math.floor(block / 2 ** 32), sum);
   sum = crc32c(bytes.subarray(0, 16), sum);
-  sum = crc32cNumber(0, sum);
+  sum = crc32cWord(0, sum);
   return crc32c(bytes.subarray(20), sum) === view.getUint32(16, true);
 }

@@ -25,13 +25,15 @@ export function parseBadblocks(text: string, options: ParseOptions): ParsedList 
   const cut = text.length === PAGE_BYTES && !text.endsWith("\n");
   let records = 0;
   lines.forEach((line, index) => {
-    if (line.trim() === "") return;
-    const where = `line ${index + 1}`;
-    const plain = /^(\d{1,12}) (\d{1,12})$/.exec(line);
-    if (plain !== null && builder.addInside(Number(plain[1]) * SECTOR, Number(plain[2]) * SECTOR)) {
+    const space = line.indexOf(" ");
+    const start = plainNumber(line, 0, space);
+    const sectors = plainNumber(line, space + 1, line.length);
+    if (start >= 0 && builder.addInside(start * SECTOR, sectors * SECTOR)) {
       records += 1;
       return;
     }
+    if (line.trim() === "") return;
+    const where = `line ${index + 1}`;
     const match = /^\s*(\d{1,20})\s+(\d{1,20})\s*$/.exec(line);
     if (match === null || BigInt(match[2] ?? 0) === 0n) {
       if (cut && index === lines.length - 1) return;
@@ -55,6 +57,18 @@ export function parseBadblocks(text: string, options: ParseOptions): ParsedList 
     builder.note("The kernel's table is full at 512 records: there may be more bad ranges");
   builder.incomplete = cut || records === TABLE_RECORDS;
   return builder.finish();
+}
+
+/** The number that `text[start, end)` is, of up to 12 digits; -1 where it is none: of millions of lines nearly all have two of them. */
+function plainNumber(text: string, start: number, end: number): number {
+  if (end <= start || end - start > 12) return -1;
+  let value = 0;
+  for (let at = start; at < end; at += 1) {
+    const digit = text.charCodeAt(at) - 0x30;
+    if (digit < 0 || digit > 9) return -1;
+    value = value * 10 + digit;
+  }
+  return value;
 }
 
 /** Writes poisoned and lost ranges, rounded outwards to sectors, a line at a time; nothing where all is well. */

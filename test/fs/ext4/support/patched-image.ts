@@ -1,6 +1,5 @@
 /** PatchedImage: an image in memory whose inodes and blocks tests change by hand, with checksums made right again. */
-import { crc32c } from "../../../../src/base/index.ts";
-import { crc32cNumber } from "../../../../src/fs/ext4/checksums.ts";
+import { crc32c, crc32cWord } from "../../../../src/base/index.ts";
 import { decodeInode, inodeSeed, slotDevice, type Inode } from "../../../../src/fs/ext4/inode.ts";
 import { openExt4Volume } from "../../../../src/fs/ext4/open-volume.ts";
 import type { Ext4Volume } from "../../../../src/fs/ext4/volume.ts";
@@ -79,7 +78,7 @@ export class PatchedImage {
 
   /** crc32c of a number, for tests that make other sums. */
   sumOf(value: number): number {
-    return crc32cNumber(value, this.volume.superblock.checksumSeed);
+    return crc32cWord(value, this.volume.superblock.checksumSeed);
   }
 
   #seed(number: number): number {
