@@ -5,4 +5,4 @@ import { endBadly, runCli } from "./program.ts";
 process.on("uncaughtException", endBadly);
 process.on("unhandledRejection", endBadly);
 // everything printed has been handed to the system; a stuck read of a dying disk must not keep the process
-process.exit(await runCli(process.argv.slice(2)));
+void runCli(process.argv.slice(2)).then((exitCode) => process.exit(exitCode));

@@ -1,9 +1,16 @@
 /** package-root: the folder of the installed package, from wherever the code runs: source, compiled, or bundled. */
-import { existsSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 
-/** The nearest folder above that holds a package.json. */
+/** The nearest folder above that holds a package.json with a name: the bundle has one that only says how its files are loaded. */
 export function packageRoot(from: string = import.meta.dirname): string {
-  if (existsSync(join(from, "package.json")) || dirname(from) === from) return from;
-  return packageRoot(dirname(from));
+  return dirname(from) === from || isPackage(from) ? from : packageRoot(dirname(from));
+}
+
+function isPackage(folder: string): boolean {
+  try {
+    return readFileSync(join(folder, "package.json"), "utf8").includes('"name"');
+  } catch {
+    return false;
+  }
 }
