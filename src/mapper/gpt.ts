@@ -7,9 +7,9 @@
  * checksum proves the result. Where nothing proves an array, nothing of it is used, and the table says that it is incomplete.
  * Sizes in the header are bounded before they are believed: an array is at most 1 MiB.
  */
-import { crc32 } from "node:zlib";
 import { intersect, roundUp, type ByteRange } from "../base/index.ts";
 import type { Device } from "../device/index.ts";
+import { crc32 } from "../os/index.ts";
 import { checkPartitions, mergeRanges } from "./check-partitions.ts";
 import { DiskBytes, readDisk } from "./disk-reader.ts";
 import type { Partition, PartitionTable, TableProblem } from "./partition.ts";

@@ -4,6 +4,7 @@
  * Promises: every failure is a `StorageError` with its file; opening never blocks; small reads answer at once.
  */
 export { alignedBuffer } from "./aligned-buffer.ts";
+export { crc32 } from "./crc32.ts";
 export { hostError, isMediaFailure } from "./host-error.ts";
 export type { HostFile, HostFileInfo, HostFiles, OpenOptions } from "./host-files.ts";
 export { mapFile, WINDOW, type FileMapping } from "./mapping.ts";

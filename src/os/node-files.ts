@@ -74,21 +74,18 @@ export class NodeFile implements HostFile {
 
   readSync(into: Uint8Array, offset: number): number {
     this.#check();
-    return guard("read", this.path, () => {
-      let done = 0;
+    let done = 0;
+    try {
       while (done < into.length) {
-        const count = readSync(
-          this.fd,
-          into,
-          done,
-          Math.min(into.length - done, CALL_LIMIT),
-          offset + done,
-        );
+        const length = Math.min(into.length - done, CALL_LIMIT);
+        const count = readSync(this.fd, into, done, length, offset + done);
         if (count === 0) break;
         done += count;
       }
-      return done;
-    });
+    } catch (error) {
+      throw hostError(error, "read", this.path);
+    }
+    return done;
   }
 
   async #readInPool(into: Uint8Array, offset: number): Promise<number> {

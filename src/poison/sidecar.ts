@@ -6,7 +6,6 @@
  * The order inside a step is disk first, memory second, so a step that throws has changed neither: only marks, which promise
  * nothing before `sync`, are in memory at once.
  */
-import { randomUUID } from "node:crypto";
 import { checkRange, StorageError, type ByteRange } from "../base/index.ts";
 import type { HostFiles } from "../os/index.ts";
 import type { PoisonList } from "./poison-list.ts";
@@ -69,7 +68,7 @@ export function sidecarPath(image: string): string {
 export function createPoisonStore(files: HostFiles, options: CreateStoreOptions): PoisonStore {
   const state = new StoreState(options.size);
   state.settings = structuredClone(options.settings ?? {});
-  const uuid = randomUUID();
+  const uuid = crypto.randomUUID();
   const payloads = snapshot(state);
   const log = StoreLog.create(files, {
     path: options.path,
@@ -111,7 +110,7 @@ export function openPoisonStore(files: HostFiles, options: OpenStoreOptions): Po
 export function createMemoryStore(options: Omit<CreateStoreOptions, "path">): PoisonStore {
   const state = new StoreState(options.size);
   state.settings = structuredClone(options.settings ?? {});
-  return new Sidecar(state, { uuid: randomUUID(), log: undefined, readOnly: false });
+  return new Sidecar(state, { uuid: crypto.randomUUID(), log: undefined, readOnly: false });
 }
 
 function replay(log: StoreLog): { readonly state: StoreState; readonly inOrder: boolean } {

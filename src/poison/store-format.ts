@@ -14,8 +14,8 @@
  * A payload is records: type[4] length[4] body. An entry in a body is 16 bytes: offset[8], and length[8] whose upper 11 bits
  * are free (2^53) and carry a tag, as the kernel's badblocks keep their acknowledgement in one word.
  */
-import { crc32 } from "node:zlib";
 import { assert, MAX_OFFSET, roundUp, SECTOR } from "../base/index.ts";
+import { crc32 } from "../os/index.ts";
 
 /** First bytes of a sidecar. */
 export const MAGIC: Uint8Array = Uint8Array.of(0x89, 0x54, 0x48, 0x45, 0x52, 0x49, 0x41, 0x43);

@@ -13,7 +13,6 @@
  * - Compaction writes a whole new file beside, syncs it, renames it over the old one, syncs the directory. A crash leaves the one or the
  *   other, and they say the same. The new file is locked before it gets its name, so the lock is never free in between.
  */
-import { randomBytes } from "node:crypto";
 import { SECTOR, StorageError } from "../base/index.ts";
 import type { HostFile, HostFiles } from "../os/index.ts";
 import {
@@ -63,7 +62,7 @@ function readPreamble(file: HostFile): Preamble {
 }
 
 function randomSalt(): bigint {
-  return randomBytes(8).readBigUInt64LE();
+  return crypto.getRandomValues(new BigUint64Array(1))[0]!;
 }
 
 /** What a whole new log is written from. */
