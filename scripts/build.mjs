@@ -3,7 +3,8 @@
 //
 // The program is bundled as CommonJS, which Node loads on the spot: modules are resolved, read and linked in turns, which
 // took a quarter of what a command needs beside Node's own start. No module of ours does anything but define when it is
-// loaded, so a command leaves out those that it does not use.
+// loaded, so a command leaves out those that it does not use. What many commands share is one file; names stay, because a
+// bug is reported with the lines of its stack.
 import { execFileSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -24,7 +25,17 @@ const bundle = await rolldown({
   external: [/^node:/, "commander", "koffi", "zod"],
   treeshake: { moduleSideEffects: (id) => id.endsWith("cli/main.js") },
 });
-await bundle.write({ dir: bundled, format: "cjs", chunkFileNames: "chunks/[name]-[hash].js" });
+await bundle.write({
+  dir: bundled,
+  format: "cjs",
+  chunkFileNames: "chunks/[name]-[hash].js",
+  codeSplitting: { groups: [{ name: "core", minShareCount: 4, test: (id) => id.startsWith(dist) }] },
+  minify: {
+    mangle: { keepNames: true },
+    compress: { keepNames: { function: true, class: true } },
+    codegen: true,
+  },
+});
 writeFileSync(join(bundled, "package.json"), `${JSON.stringify({ type: "commonjs" })}\n`);
 await bundle.close();
 rmSync(join(dist, "cli"), { recursive: true, force: true });
