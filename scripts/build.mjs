@@ -3,8 +3,8 @@
 //
 // The program is bundled as CommonJS, which Node loads on the spot: modules are resolved, read and linked in turns, which
 // took a quarter of what a command needs beside Node's own start. No module of ours does anything but define when it is
-// loaded, so a command leaves out those that it does not use. What many commands share is one file; names stay, because a
-// bug is reported with the lines of its stack.
+// loaded, so a command leaves out those that it does not use. Names stay, because a bug is reported with the lines of its
+// stack.
 import { execFileSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -29,7 +29,6 @@ await bundle.write({
   dir: bundled,
   format: "cjs",
   chunkFileNames: "chunks/[name]-[hash].js",
-  codeSplitting: { groups: [{ name: "core", minShareCount: 4, test: (id) => id.startsWith(dist) }] },
   minify: {
     mangle: { keepNames: true },
     compress: { keepNames: { function: true, class: true } },
