@@ -14,6 +14,8 @@ const root = join(import.meta.dirname, "..");
 const dist = join(root, "dist");
 const bundled = join(dist, `.cli-${process.pid}`);
 
+// The compiler writes modules where the bundle was: what says that those files are CommonJS must not outlive a build that fails.
+rmSync(join(dist, "cli/package.json"), { force: true });
 execFileSync(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", "tsconfig.build.json"], {
   cwd: root,
   stdio: "inherit",
