@@ -41,7 +41,11 @@ export function alignIn(range: ByteRange, unit: number): ByteRange {
  * @throws {RangeError} if the range ends past `size`
  */
 export function checkRange(range: ByteRange, size: number): void {
-  const { offset, length } = range;
+  checkSpan(range.offset, range.length, size);
+}
+
+/** The same without an object, for calls that must allocate nothing. */
+export function checkSpan(offset: number, length: number, size: number): void {
   if (!Number.isSafeInteger(offset) || offset < 0 || !Number.isSafeInteger(length) || length < 0) {
     throw new TypeError(
       `Cannot use range: want whole, non-negative offset and length: got offset ${offset}, length ${length}`,

@@ -18,6 +18,7 @@ export type ErrorCode =
   | "ENOSPC"
   | "EISDIR"
   | "ENOTDIR"
+  | "EINVAL"
   | "EOPNOTSUPP"
   | "EBADMSG"
   | "ESTALE"
@@ -43,6 +44,8 @@ export const ERROR_CODES: Readonly<
   /** The thing exists but is of the wrong kind (a directory, a pipe). */
   EISDIR: { errno: 21, exitCode: 3 },
   ENOTDIR: { errno: 20, exitCode: 3 },
+  /** An argument that the system call refuses: an offset, an alignment, flags that exclude each other. */
+  EINVAL: { errno: 22, exitCode: 3 },
   /** The device or target has no such operation. */
   EOPNOTSUPP: { errno: 95, exitCode: 3 },
   /** The text or structure is not of the form that its name promises. */
@@ -97,7 +100,7 @@ export interface MediaErrorOptions extends StorageErrorOptions {
 
 /** Bytes that the media cannot give back, or that it refuses to heal. Always EIO. */
 export class MediaError extends StorageError {
-  override readonly name = "MediaError";
+  override readonly name: string = "MediaError";
   readonly device: string;
   readonly ranges: readonly BadRange[];
 

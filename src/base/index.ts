@@ -4,7 +4,16 @@
  * Promises: offsets and lengths are bytes, exact to 2^53; nothing here reads, writes, waits or prints.
  */
 export { assert, AssertionError } from "./assert.ts";
-export { alignIn, alignOut, checkRange, endOf, intersect, type ByteRange } from "./byte-range.ts";
+export { Bitmap } from "./bitmap.ts";
+export {
+  alignIn,
+  alignOut,
+  checkRange,
+  checkSpan,
+  endOf,
+  intersect,
+  type ByteRange,
+} from "./byte-range.ts";
 export { systemClock, type Clock } from "./clock.ts";
 export { crc16 } from "./crc16.ts";
 export { crc32c } from "./crc32c.ts";
@@ -18,6 +27,7 @@ export {
   type MediaErrorOptions,
   type StorageErrorOptions,
 } from "./errors.ts";
+export { FilteredRangeSet } from "./filtered-range-set.ts";
 export { isPromise, type MaybePromise } from "./maybe-promise.ts";
 export { createPrng, type Prng } from "./prng.ts";
 export { difference, intersection, union } from "./range-algebra.ts";

@@ -24,6 +24,37 @@ export interface DirectAccess {
    */
   view(range: ByteRange): Uint8Array;
 
+  /**
+   * Copies out of the memory and stops at the first byte that it cannot give (`_copy_mc_to_iter`): latent poison that it meets becomes
+   * known. Asks no list: `probe` first (R1, R6).
+   *
+   * @returns bytes copied, from the start of the range; `into` behind them is as it was
+   */
+  load(into: Uint8Array, offset: number): number;
+
+  /**
+   * Copies into the memory, where no known poison is (`dax_copy_from_iter`): `probe` first. Not durable before the device's `flush`.
+   *
+   * @throws {MediaError} if the medium refuses
+   * @throws {StorageError} if the device is open for reading, or an earlier flush failed
+   */
+  store(from: Uint8Array, offset: number): void;
+
+  /**
+   * Copies what there is before the first bad byte, by the list and the media, to the byte: the reading half of `RWF_RECOVERY_DATA`
+   * ("recovery", which tries transient errors again), or one plain attempt ("failFast").
+   *
+   * @returns bytes copied, from the start of the range
+   */
+  loadUpTo(into: Uint8Array, offset: number, mode: "recovery" | "failFast"): number;
+
+  /**
+   * Writes over good bytes and bad ones, whole clear units or parts: `Device.write` in "recovery", on this thread.
+   *
+   * @throws {MediaError} if a bad range cannot be healed: the ranges named are still bad (R5)
+   */
+  heal(from: Uint8Array, offset: number): void;
+
   /** Zeros whole pages; clears poison in them, as `pmem_dax_zero_page_range`. @throws {MediaError} if a clear fails */
   zeroPages(page: number, pages: number): void;
 

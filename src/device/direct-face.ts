@@ -1,8 +1,18 @@
 /** DirectFace: the synchronous face of a device whose medium is memory; the rules stay the device's. */
-import { alignOut, checkRange, endOf, MediaError, SECTOR, type ByteRange } from "../base/index.ts";
+import {
+  alignOut,
+  checkRange,
+  checkSpan,
+  endOf,
+  MediaError,
+  SECTOR,
+  type ByteRange,
+} from "../base/index.ts";
 import type { PoisonView } from "../poison/index.ts";
-import type { AccessMode, Capabilities } from "./device.ts";
+import type { AccessMode, Capabilities, DeviceIdentity, ReadResult } from "./device.ts";
 import type { DirectAccess } from "./direct-access.ts";
+import type { Faults, MediaMemory } from "./media.ts";
+import type { PageStates } from "./page-states.ts";
 
 /** Bytes zeroed with one write. */
 const CHUNK = 1024 * 1024;
@@ -10,32 +20,67 @@ const CHUNK = 1024 * 1024;
 /** What the face needs of its device. */
 export interface DirectOwner {
   readonly size: number;
+  readonly identity: DeviceIdentity;
   readonly capabilities: Capabilities;
   readonly poison: PoisonView;
+  readonly pages: PageStates;
   write(from: Uint8Array, offset: number, mode?: AccessMode): void;
+}
+
+/** What the rules ask of the device at every load and store: numbers, not ranges, because nothing is allocated on the good path. */
+export interface DirectRules {
+  /** Bytes that an intent keeps, which memory does not show: they come from there. @returns whether there are none */
+  isSettled(): boolean;
+  /** Whether the list names a byte of the range; an empty one is not looked into (R6). */
+  hasBad(offset: number, length: number): boolean;
+  /** Reads by the device's rules, on this thread. */
+  read(into: Uint8Array, offset: number, mode: AccessMode): ReadResult;
+  /** Confirms what a load found bad. */
+  confirm(faults: Faults, into: Uint8Array, offset: number): ReadResult;
+  /** Opens the device for a store of good bytes. @throws {StorageError} where none may be made */
+  beginStore(offset: number, length: number): void;
+}
+
+/** Bytes of a read of `[offset, offset + length)` before the first that is missing. */
+function bytesBefore(result: ReadResult, offset: number, length: number): number {
+  const first = result.missing[0];
+  return first === undefined ? length : Math.max(0, first.offset - offset);
 }
 
 /** The direct face of one device. */
 export class DirectFace implements DirectAccess {
   readonly #device: DirectOwner;
-  readonly #view: (range: ByteRange) => Uint8Array;
+  readonly #memory: MediaMemory;
+  readonly #rules: DirectRules;
+  readonly #pages: PageStates;
+  readonly #size: number;
+  readonly #pageSize: number;
 
-  constructor(device: DirectOwner, view: (range: ByteRange) => Uint8Array) {
+  constructor(device: DirectOwner, memory: MediaMemory, rules: DirectRules) {
     this.#device = device;
-    this.#view = view;
+    this.#memory = memory;
+    this.#rules = rules;
+    this.#pages = device.pages;
+    this.#size = device.size;
+    this.#pageSize = device.capabilities.pageSize;
   }
 
   /** Strides as `__pmem_direct_access` (drivers/nvdimm/pmem.c) counts them, in sectors of the bad-block list. */
   probe(page: number, pages: number, mode: "access" | "recovery"): number {
-    const { pageSize } = this.#device.capabilities;
+    const pageSize = this.#pageSize;
     const start = page * pageSize;
-    checkRange({ offset: start, length: 0 }, this.#device.size);
-    const count = Math.min(pages, Math.ceil((this.#device.size - start) / pageSize));
-    if (this.#device.poison.empty || count === 0) return count;
-    const length = Math.min(count * pageSize, this.#device.size - start);
-    const first = this.#firstBad({ offset: start, length });
-    if (first === undefined) return count;
-    if (mode === "access") return 0;
+    checkSpan(start, 0, this.#size);
+    const count = Math.min(pages, Math.ceil((this.#size - start) / pageSize));
+    const length = Math.min(count * pageSize, this.#size - start);
+    if (!this.#rules.hasBad(start, length)) return count;
+    return mode === "access" ? 0 : this.#stride(start, count);
+  }
+
+  /** Pages that a recovery write may take at once, from `start` on, where one of them holds a bad sector. */
+  #stride(start: number, count: number): number {
+    const pageSize = this.#pageSize;
+    const length = Math.min(count * pageSize, this.#size - start);
+    const first = this.#firstBad({ offset: start, length }) ?? start;
     if (first > start) return Math.min(count, Math.ceil((first - start) / pageSize));
     return this.#isBadSince(start - pageSize, start) ? count : 1;
   }
@@ -60,30 +105,83 @@ export class DirectFace implements DirectAccess {
   }
 
   view(range: ByteRange): Uint8Array {
-    checkRange(range, this.#device.size);
-    return this.#view(range);
+    checkRange(range, this.#size);
+    return this.#memory.view(range);
+  }
+
+  load(into: Uint8Array, offset: number): number {
+    checkSpan(offset, into.length, this.#size);
+    if (!this.#pages.empty) return this.#loadPresent(into, offset);
+    return this.#load(into, offset);
+  }
+
+  #load(into: Uint8Array, offset: number): number {
+    if (!this.#rules.isSettled())
+      return bytesBefore(this.#rules.read(into, offset, "access"), offset, into.length);
+    const faults = this.#memory.load(into, offset);
+    if (faults.length === 0) return into.length;
+    return bytesBefore(this.#rules.confirm(faults, into, offset), offset, into.length);
+  }
+
+  /** Up to the first page that is not present: there the copy takes a fault (`_copy_mc_to_iter`), whatever the list says. */
+  #loadPresent(into: Uint8Array, offset: number): number {
+    return this.#load(into.subarray(0, this.#pages.presentLength(offset, into.length)), offset);
+  }
+
+  loadUpTo(into: Uint8Array, offset: number, mode: "recovery" | "failFast"): number {
+    checkSpan(offset, into.length, this.#size);
+    const present = into.subarray(0, this.#pages.presentLength(offset, into.length));
+    return bytesBefore(this.#rules.read(present, offset, mode), offset, present.length);
+  }
+
+  heal(from: Uint8Array, offset: number): void {
+    this.#device.write(from, offset, "recovery");
+    // Pages without a listed bad block too: who asks for recovery means them.
+    this.#pages.noteClear({ offset, length: from.length });
+  }
+
+  store(from: Uint8Array, offset: number): void {
+    if (!this.#pages.empty) this.#checkPresent(offset, from.length);
+    this.#rules.beginStore(offset, from.length);
+    this.#memory.store(from, offset);
+  }
+
+  /** Linux would fault in the kernel here: its copy into memory has no way out. */
+  #checkPresent(offset: number, length: number): void {
+    checkSpan(offset, length, this.#size);
+    const present = this.#pages.presentLength(offset, length);
+    if (present === length) return;
+    const { offset: start, length: bytes } = alignOut(
+      { offset: offset + present, length: 1 },
+      this.#pageSize,
+    );
+    throw new MediaError(`Cannot store at offset ${offset + present}: its page is not present`, {
+      device: this.#device.identity.name,
+      ranges: [{ offset: start, length: Math.min(bytes, this.#size - start), state: "poisoned" }],
+      syscall: "store",
+    });
   }
 
   zeroPages(page: number, pages: number): void {
-    const { pageSize } = this.#device.capabilities;
-    const end = Math.min((page + pages) * pageSize, this.#device.size);
-    const zeros = new Uint8Array(Math.min(CHUNK, Math.max(0, end - page * pageSize)));
-    for (let at = page * pageSize; at < end; at += CHUNK) {
-      this.#device.write(zeros.subarray(0, Math.min(CHUNK, end - at)), at, "recovery");
+    const pageSize = this.#pageSize;
+    const end = Math.min((page + pages) * pageSize, this.#size);
+    // A page at a time where some are marked: a clear lifts the mark of its own page only.
+    const step = this.#pages.empty ? CHUNK : pageSize;
+    const zeros = new Uint8Array(Math.min(step, Math.max(0, end - page * pageSize)));
+    for (let at = page * pageSize; at < end; at += step) {
+      this.#device.write(zeros.subarray(0, Math.min(step, end - at)), at, "recovery");
     }
   }
 
   recoveryWrite(from: Uint8Array, offset: number): number {
-    const { pageSize } = this.#device.capabilities;
-    const pages = alignOut({ offset, length: from.length }, pageSize);
-    const window = {
-      offset: pages.offset,
-      length: Math.min(endOf(pages), this.#device.size) - pages.offset,
-    };
-    const isWhole = window.offset === offset && window.length === from.length;
-    if (this.#firstBad(window) !== undefined && !isWhole) return 0;
+    const pages = alignOut({ offset, length: from.length }, this.#pageSize);
+    const length = Math.min(endOf(pages), this.#size) - pages.offset;
+    const isWhole = pages.offset === offset && length === from.length;
+    const isBad = this.#rules.hasBad(pages.offset, length);
+    if (isBad && !isWhole) return 0;
+    if (!isBad && this.#pages.presentLength(offset, from.length) < from.length) return 0;
     try {
-      this.#device.write(from, offset, "recovery");
+      this.#device.write(from, offset, "access");
       return from.length;
     } catch (error) {
       if (error instanceof MediaError) return 0;

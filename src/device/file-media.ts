@@ -15,7 +15,7 @@ import {
 } from "../base/index.ts";
 import { dataRanges, isMediaFailure, type FileMapping, type HostFile } from "../os/index.ts";
 import type { Capabilities } from "./device.ts";
-import { NO_FAULTS, type Faults, type Media } from "./media.ts";
+import { NO_FAULTS, type Faults, type Media, type MediaMemory } from "./media.ts";
 
 /** What a file medium is made of. */
 export interface FileMediaOptions {
@@ -27,12 +27,24 @@ export interface FileMediaOptions {
   readonly mapping?: FileMapping | undefined;
 }
 
+/** Loads come out of the mapping, and stores go into it where that is safe: its own rule. `flush` syncs the file, which covers both. */
+function memoryOf(mapping: FileMapping): MediaMemory {
+  return {
+    view: (range) => mapping.view(range),
+    load: (into, offset) => {
+      mapping.copyOut(into, offset);
+      return NO_FAULTS;
+    },
+    store: (from, offset) => mapping.copyIn(from, offset),
+  };
+}
+
 /** A medium over an open file, which it closes. */
 export class FileMedia implements Media {
   readonly name: string;
   readonly size: number;
   readonly capabilities: Capabilities;
-  readonly view?: (range: ByteRange) => Uint8Array;
+  readonly memory?: MediaMemory;
   readonly #file: HostFile;
   readonly #readUnit: number;
   readonly #mapping: FileMapping | undefined;
@@ -45,7 +57,7 @@ export class FileMedia implements Media {
     this.#readUnit = options.readUnit ?? SECTOR;
     const mapping = options.mapping;
     this.#mapping = mapping;
-    if (mapping !== undefined) this.view = (range) => mapping.view(range);
+    if (mapping !== undefined) this.memory = memoryOf(mapping);
   }
 
   read(into: Uint8Array, offset: number): MaybePromise<Faults> {

@@ -3,7 +3,6 @@ import type { Media } from "./media.ts";
 
 /** The same medium; `onFailure` hears of every flush that failed, before the caller does. */
 export function guardedMedia(media: Media, onFailure: (error: unknown) => void): Media {
-  const view = media.view?.bind(media);
   return {
     name: media.name,
     size: media.size,
@@ -22,7 +21,7 @@ export function guardedMedia(media: Media, onFailure: (error: unknown) => void):
         throw error;
       }
     },
-    ...(view === undefined ? {} : { view }),
+    ...(media.memory === undefined ? {} : { memory: media.memory }),
     close: () => media.close(),
   };
 }

@@ -2,7 +2,7 @@
  * heal-job: cuts writes into jobs. A job is a run of clear units that hold bad bytes under some write: what to keep of it, what to
  * store, and which writes stand or fall with it. Jobs come one after the other, so that any number of them fits in memory.
  */
-import { alignOut, endOf, RangeSet, type ByteRange } from "../base/index.ts";
+import { alignIn, alignOut, endOf, RangeSet, type ByteRange } from "../base/index.ts";
 import type { PoisonView, StateRange } from "../poison/index.ts";
 import type { HealWrite } from "./device.ts";
 import { fillMarker } from "./marker.ts";
@@ -20,7 +20,12 @@ export interface HealGeometry {
   readonly size: number;
   /** Whether the medium takes whole clear units only: a disk, which fails to read the rest of a bad one. */
   readonly wholeUnits: boolean;
+  /** Whether a run is all of the write and not only its bad units: how Linux' driver clears (`pmem_recovery_write`, `pmem_do_write`). */
+  readonly wholeWrites: boolean;
 }
+
+/** Bytes of a run of a whole write at most: all that is clean in it is kept by an intent. */
+const WHOLE_RUN_MAX = 1024 * 1024;
 
 /** Where bad bytes stand in the way of a write: under it, and on a disk anywhere in the physical blocks that it touches. */
 export function reachOf(range: ByteRange, geometry: HealGeometry): ByteRange {
@@ -72,7 +77,9 @@ export class HealWrites {
         // Looked up anew each time, because the list changes while the jobs before are run.
         const bad = firstBad(poison, { offset: at, length: end - at });
         if (bad === undefined) break;
-        const run = within(alignOut(bad, geometry.clearUnit), geometry.size);
+        const run = geometry.wholeWrites
+          ? wholeRun({ offset: write.offset, length: write.data.length }, bad, geometry)
+          : within(alignOut(bad, geometry.clearUnit), geometry.size);
         at = endOf(run);
         if (last !== undefined && run.offset < endOf(last.run)) {
           last = join(last, run, position);
@@ -126,6 +133,16 @@ export class HealWrites {
   positions(job: HealJob): number[] {
     return this.#around(job.writes, job.run);
   }
+}
+
+/** The part of a write's whole clear units around its first bad bytes that is cleared at once. */
+function wholeRun(write: ByteRange, bad: ByteRange, { clearUnit, size }: HealGeometry): ByteRange {
+  const units = alignIn(write, clearUnit);
+  // The last unit of a device may be a part of one.
+  const end = endOf(write) === size ? size : endOf(units);
+  const step = Math.max(WHOLE_RUN_MAX, clearUnit);
+  const offset = bad.offset - ((bad.offset - units.offset) % step);
+  return { offset, length: Math.min(end - offset, step) };
 }
 
 function join(last: HealJob, run: ByteRange, position: number): HealJob {

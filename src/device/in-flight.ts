@@ -24,9 +24,10 @@ export class InFlight {
   }
 
   /** Notes that a range changes. */
-  touch(range: ByteRange): void {
+  touch(offset: number, length: number): void {
+    if (this.#passes.size === 0) return;
     for (const pass of this.#passes) {
-      if (pass.offset < endOf(range) && range.offset < endOf(pass)) pass.stale = true;
+      if (pass.offset < offset + length && offset < endOf(pass)) pass.stale = true;
     }
   }
 }

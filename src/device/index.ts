@@ -30,7 +30,7 @@ export {
 export { CLEAR_KINDS, type ImageSettings } from "./image-settings.ts";
 export { findMarkers, MARKER_SIZE } from "./marker.ts";
 export { MediaDevice, type MediaDeviceOptions } from "./media-device.ts";
-export type { Faults, Media } from "./media.ts";
+export type { Faults, Media, MediaMemory } from "./media.ts";
 export {
   adoptImage,
   createImage,
@@ -39,7 +39,9 @@ export {
   type CreateImageOptions,
   type OpenDeviceOptions,
 } from "./open-device.ts";
+export { PageStates } from "./page-states.ts";
 export { skippable } from "./hole.ts";
+export { InFlight } from "./in-flight.ts";
 export { scrub, type ScrubOptions, type ScrubResult } from "./scrub.ts";
 export {
   createMemoryDevice,

@@ -12,36 +12,34 @@
  */
 import {
   alignOut,
-  checkRange,
+  checkSpan,
   endOf,
-  isPromise,
   MediaError,
-  RangeSet,
   StorageError,
-  type BadRange,
   type ByteRange,
   type MaybePromise,
 } from "../base/index.ts";
 import type { PoisonView } from "../poison/index.ts";
-import { confirmFaults, merged, type CarefulContext, type DeviceEvent } from "./careful-read.ts";
+import type { CarefulContext, DeviceEvent } from "./careful-read.ts";
 import { clearWithoutData } from "./clear-without-data.ts";
-import {
-  COMPLETE,
-  type AccessMode,
-  type Capabilities,
-  type DeviceIdentity,
-  type HealWrite,
-  type ManagedDevice,
-  type ReadResult,
+import type {
+  AccessMode,
+  Capabilities,
+  DeviceIdentity,
+  HealWrite,
+  ManagedDevice,
+  ReadResult,
 } from "./device.ts";
 import type { DirectAccess } from "./direct-access.ts";
-import { DirectFace } from "./direct-face.ts";
+import { DirectFace, type DirectRules } from "./direct-face.ts";
 import { guardedMedia } from "./guarded-media.ts";
 import { reachOf } from "./heal-job.ts";
 import { goodHole } from "./hole.ts";
 import { InFlight } from "./in-flight.ts";
 import { Ledger, type LedgerOptions, type StateChanges } from "./ledger.ts";
-import type { Faults, Media } from "./media.ts";
+import { ListedReader } from "./listed-reader.ts";
+import type { Media } from "./media.ts";
+import { PageStates } from "./page-states.ts";
 import { geometryOf, healAll, type HealContext } from "./recovery-write.ts";
 import { anyBad, goodParts, inState } from "./states.ts";
 import { Unsettled } from "./unsettled.ts";
@@ -52,27 +50,20 @@ export interface MediaDeviceOptions extends Omit<LedgerOptions, "size" | "readOn
   readonly uuid?: string;
 }
 
-/** One read under way. */
-interface Reading {
-  readonly into: Uint8Array;
-  readonly offset: number;
-  readonly mode: AccessMode;
-  readonly missing: BadRange[];
-  /** What the list does not name, and the medium is asked for. */
-  readonly pieces: readonly ByteRange[];
-}
-
 /** A device over a medium, which it closes. */
 export class MediaDevice implements ManagedDevice {
   readonly size: number;
   readonly capabilities: Capabilities;
   readonly poison: PoisonView;
   readonly direct: DirectAccess | undefined;
+  /** Pages that the system took away after an error, apart from the list; of this session only. */
+  readonly pages: PageStates;
   protected readonly media: Media;
   protected readonly ledger: Ledger;
   readonly #context: CarefulContext & HealContext;
   readonly #unsettled: Unsettled;
   readonly #inFlight = new InFlight();
+  readonly #reader: ListedReader;
   readonly #listeners = new Set<(event: DeviceEvent) => void>();
   readonly #uuid: string | undefined;
   #failure: unknown;
@@ -86,6 +77,7 @@ export class MediaDevice implements ManagedDevice {
     });
     this.size = media.size;
     this.capabilities = media.capabilities;
+    this.pages = new PageStates(media.capabilities.pageSize);
     this.ledger = new Ledger({
       ...options,
       size: media.size,
@@ -98,10 +90,26 @@ export class MediaDevice implements ManagedDevice {
       for (const listener of this.#listeners) listener(event);
     };
     this.#context = { media: this.media, ledger: this.ledger, unsettled: this.#unsettled, emit };
+    this.#reader = new ListedReader(this.#context, this.#inFlight);
+    const { memory } = media;
     this.direct =
-      media.view === undefined ? undefined : new DirectFace(this, media.view.bind(media));
+      memory === undefined ? undefined : new DirectFace(this, memory, this.#directRules());
     if (!this.capabilities.readOnly && !this.#unsettled.empty)
       this.#changing(() => this.#unsettled.settle());
+  }
+
+  #directRules(): DirectRules {
+    return {
+      isSettled: () => this.#unsettled.empty,
+      read: (into, offset, mode) => this.#reader.readSync(into, offset, mode),
+      confirm: (faults, into, offset) => this.#reader.confirmed(faults, into, offset),
+      hasBad: (offset, length) => this.ledger.list.hasBad(offset, length),
+      beginStore: (offset, length) => {
+        this.#checkWritable(offset, length);
+        this.#ready();
+        this.#begin(offset, length);
+      },
+    };
   }
 
   get identity(): DeviceIdentity {
@@ -120,95 +128,14 @@ export class MediaDevice implements ManagedDevice {
   }
 
   read(into: Uint8Array, offset: number, mode: AccessMode = "access"): MaybePromise<ReadResult> {
-    this.#check({ offset, length: into.length });
-    const { list } = this.ledger;
-    if (!this.#unsettled.empty || (!list.empty && list.hasBad(offset, into.length)))
-      return this.#run(this.#reading(into, offset, mode), 0);
-    const faults = this.media.read(into, offset);
-    if (!isPromise(faults) && faults.length === 0) return COMPLETE;
-    const reading = { into, offset, mode, missing: [], pieces: [{ offset, length: into.length }] };
-    return isPromise(faults) ? this.#later(faults, reading, 0) : this.#next(faults, reading, 0);
+    this.#check(offset, into.length);
+    return this.#reader.read(into, offset, mode);
   }
 
   /** The same on this thread, without simulated delay. */
   readSync(into: Uint8Array, offset: number, mode: AccessMode = "access"): ReadResult {
-    this.#check({ offset, length: into.length });
-    const { list } = this.ledger;
-    const isGood = this.#unsettled.empty && (list.empty || !list.hasBad(offset, into.length));
-    const reading: Reading = isGood
-      ? { into, offset, mode, missing: [], pieces: [{ offset, length: into.length }] }
-      : this.#reading(into, offset, mode);
-    for (const piece of reading.pieces) {
-      this.#note(this.media.readSync(this.#part(reading, piece), piece.offset), reading, piece);
-      if (mode === "failFast" && reading.missing.length > 0) break;
-    }
-    return this.#finish(reading);
-  }
-
-  /** What the list and the kept bytes leave to ask the medium for; in "failFast" only up to the first bad byte. */
-  #reading(into: Uint8Array, offset: number, mode: AccessMode): Reading {
-    const window = { offset, length: into.length };
-    const missing: BadRange[] = [];
-    const known = RangeSet.from(this.#unsettled.kept(window));
-    for (const bad of this.poison.bad(window)) {
-      missing.push(bad);
-      known.add(bad.offset, bad.length);
-      if (mode === "failFast") break;
-    }
-    const first = missing[0];
-    const length = mode === "failFast" && first !== undefined ? first.offset - offset : into.length;
-    return { into, offset, mode, missing, pieces: [...known.gaps(offset, length)] };
-  }
-
-  #part(reading: Reading, piece: ByteRange): Uint8Array {
-    const start = piece.offset - reading.offset;
-    return reading.into.subarray(start, start + piece.length);
-  }
-
-  #run(reading: Reading, from: number): MaybePromise<ReadResult> {
-    for (let index = from; index < reading.pieces.length; index += 1) {
-      const piece = reading.pieces[index] as ByteRange;
-      const faults = this.media.read(this.#part(reading, piece), piece.offset);
-      if (isPromise(faults)) return this.#later(faults, reading, index);
-      this.#note(faults, reading, piece);
-      if (reading.mode === "failFast" && faults.length > 0) break;
-    }
-    return this.#finish(reading);
-  }
-
-  #next(faults: Faults, reading: Reading, index: number): MaybePromise<ReadResult> {
-    const piece = reading.pieces[index];
-    if (piece !== undefined) this.#note(faults, reading, piece);
-    if (reading.mode === "failFast" && faults.length > 0) return this.#finish(reading);
-    return this.#run(reading, index + 1);
-  }
-
-  async #later(answer: Promise<Faults>, reading: Reading, index: number): Promise<ReadResult> {
-    const pass = this.#inFlight.begin({ offset: reading.offset, length: reading.into.length });
-    try {
-      const faults = await answer;
-      if (!pass.stale) return await this.#next(faults, reading, index);
-      return this.readSync(reading.into, reading.offset, reading.mode);
-    } finally {
-      this.#inFlight.end(pass);
-    }
-  }
-
-  #note(faults: Faults, reading: Reading, piece: ByteRange): void {
-    if (faults.length === 0) return;
-    const request = { into: this.#part(reading, piece), offset: piece.offset, mode: reading.mode };
-    for (const bad of confirmFaults(this.#context, faults, request)) reading.missing.push(bad);
-  }
-
-  #finish(reading: Reading): ReadResult {
-    this.#unsettled.patch(reading.into, reading.offset);
-    if (reading.missing.length === 0) return COMPLETE;
-    const missing = merged(reading.missing);
-    const first = missing[0];
-    if (reading.mode !== "failFast" || first === undefined) return { missing };
-    const end = reading.offset + reading.into.length;
-    const rest = { offset: endOf(first), length: end - endOf(first), state: "unread" as const };
-    return { missing: rest.length === 0 ? [first] : merged([first, rest]) };
+    this.#check(offset, into.length);
+    return this.#reader.readSync(into, offset, mode);
   }
 
   /** Writes on this thread: see `Device.write`. A promise is never returned. */
@@ -246,8 +173,11 @@ export class MediaDevice implements ManagedDevice {
     if (mode === "failFast")
       throw this.#badError(range, "the range is bad, and a fail-fast write heals nothing");
     if (mode === "access") this.#checkWholeUnits(range);
-    const [failure] = healAll(this.#context, [{ offset, data: from }]);
+    // A call that clears takes the whole range of the write, as `pmem_do_write` and `pmem_recovery_write` give it.
+    const wholeWrites = mode === "access" && this.capabilities.clear === "firmware";
+    const [failure] = healAll(this.#context, [{ offset, data: from }], { wholeWrites });
     if (failure !== undefined) throw failure;
+    this.pages.noteClear(range);
   }
 
   /** "access" heals whole clear units only, and decides that before any byte moves. */
@@ -278,18 +208,20 @@ export class MediaDevice implements ManagedDevice {
 
   /** Heals many ranges: see `ManagedDevice.heal`. @throws {RangeError} if two writes overlap */
   heal(writes: readonly HealWrite[]): readonly (Error | undefined)[] {
-    for (const { offset, data } of writes) this.#checkWritable({ offset, length: data.length });
+    for (const { offset, data } of writes) this.#checkWritable(offset, data.length);
     return this.#changing(() => {
-      for (const { offset, data } of writes) this.#inFlight.touch({ offset, length: data.length });
-      this.ledger.bump();
-      this.#dirty = true;
-      return healAll(this.#context, writes);
+      for (const { offset, data } of writes) this.#begin(offset, data.length);
+      const failures = healAll(this.#context, writes);
+      for (const [index, { offset, data }] of writes.entries()) {
+        if (failures[index] === undefined) this.pages.noteClear({ offset, length: data.length });
+      }
+      return failures;
     });
   }
 
   /** Ends poison without data: see `ManagedDevice.clear`. @throws {MediaError} if the medium refuses or only pretends */
   clear(range: ByteRange): void {
-    this.#checkWritable(range);
+    this.#checkWritable(range.offset, range.length);
     const { clearUnit } = this.capabilities;
     const end = endOf(range);
     if (range.offset % clearUnit !== 0 || (end % clearUnit !== 0 && end !== this.size)) {
@@ -302,13 +234,17 @@ export class MediaDevice implements ManagedDevice {
 
   /** Runs a change of a range to its end: alone, after everything open is settled. For the device's own kinds. */
   protected change(range: ByteRange, change: () => void): void {
-    this.#checkWritable(range);
+    this.#checkWritable(range.offset, range.length);
     this.#changing(() => {
-      this.#inFlight.touch(range);
-      this.ledger.bump();
-      this.#dirty = true;
+      this.#begin(range.offset, range.length);
       change();
     });
+  }
+
+  #begin(offset: number, length: number): void {
+    this.#inFlight.touch(offset, length);
+    this.ledger.bump();
+    this.#dirty = true;
   }
 
   /**
@@ -327,13 +263,13 @@ export class MediaDevice implements ManagedDevice {
   }
 
   recordRead(range: ByteRange): void {
-    this.#check(range);
+    this.#check(range.offset, range.length);
     const unread = [...this.poison.states(range)].filter((part) => part.state === "unread");
     if (unread.length > 0) this.ledger.mark(inState(unread, "clean"));
   }
 
   recordBad(range: ByteRange, state: "poisoned" | "lost"): void {
-    this.#check(range);
+    this.#check(range.offset, range.length);
     this.ledger.needStore();
     this.ledger.mark([{ ...range, state }]);
   }
@@ -366,8 +302,14 @@ export class MediaDevice implements ManagedDevice {
     }
   }
 
-  /** Runs a change: settles first what is open, and fails the device where its durability is unknown. */
+  /** Runs a change once the device is ready for one. */
   #changing<T>(change: () => T): T {
+    this.#ready();
+    return change();
+  }
+
+  /** Settles what is open, and refuses where the device's durability is unknown. */
+  #ready(): void {
     if (this.#failure !== undefined) {
       throw new StorageError(
         "EIO",
@@ -379,19 +321,18 @@ export class MediaDevice implements ManagedDevice {
       );
     }
     if (!this.#unsettled.empty) this.#unsettled.settle();
-    return change();
   }
 
-  #check(range: ByteRange): void {
+  #check(offset: number, length: number): void {
     if (this.#closed)
       throw new StorageError("EIO", `Cannot use ${this.media.name}: it is closed`, {
         path: this.media.name,
       });
-    checkRange(range, this.size);
+    checkSpan(offset, length, this.size);
   }
 
-  #checkWritable(range: ByteRange): void {
-    this.#check(range);
+  #checkWritable(offset: number, length: number): void {
+    this.#check(offset, length);
     if (!this.capabilities.readOnly) return;
     throw new StorageError("EACCES", `Cannot write ${this.media.name}: it is open for reading`, {
       path: this.media.name,

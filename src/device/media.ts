@@ -13,6 +13,16 @@ export type Faults = readonly ByteRange[];
 /** No faults: one object, so that reading allocates nothing. */
 export const NO_FAULTS: Faults = Object.freeze([]);
 
+/** The mapped face of a medium that is memory. Callers keep inside the medium's `size`. */
+export interface MediaMemory {
+  /** The mapped bytes of a range, up to the end of their window. Bytes under a fault are no data. */
+  view(range: ByteRange): Uint8Array;
+  /** Copies out of the memory (`_copy_mc_to_iter`), whatever windows it stands in. Stops at nothing: faults are told, not thrown. */
+  load(into: Uint8Array, offset: number): Faults;
+  /** Copies into the memory; not durable before the medium's `flush`. @throws {MediaError} as `Media.write` */
+  store(from: Uint8Array, offset: number): void;
+}
+
 /** Where bytes are. Callers keep inside `size`. */
 export interface Media {
   readonly name: string;
@@ -37,8 +47,8 @@ export interface Media {
   flush(): void;
   /** Bytes from `offset` on that the medium does not hold, and that read as zeros without touching it. @default 0 everywhere */
   holeFrom?(offset: number): number;
-  /** The mapped bytes of a range, up to the end of their window; `undefined` where the medium is not memory. */
-  view?(range: ByteRange): Uint8Array;
+  /** Its mapped face; absent where the medium is not memory. */
+  readonly memory?: MediaMemory;
   /** Closing twice is allowed. */
   close(): void;
 }

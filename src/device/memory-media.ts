@@ -1,13 +1,14 @@
 /** MemoryMedia: bytes in memory, gone with the process. Never fails by itself; faults are simulated-media.ts's. */
 import type { ByteRange } from "../base/index.ts";
 import type { Capabilities } from "./device.ts";
-import { NO_FAULTS, type Faults, type Media } from "./media.ts";
+import { NO_FAULTS, type Faults, type Media, type MediaMemory } from "./media.ts";
 
 /** A medium over an array, which it does not copy. */
 export class MemoryMedia implements Media {
   readonly name: string;
   readonly size: number;
   readonly capabilities: Capabilities;
+  readonly memory: MediaMemory;
   readonly #bytes: Uint8Array;
 
   constructor(
@@ -18,6 +19,11 @@ export class MemoryMedia implements Media {
     this.size = bytes.length;
     this.name = options.name;
     this.capabilities = options.capabilities;
+    this.memory = {
+      view: ({ offset, length }) => bytes.subarray(offset, offset + length),
+      load: (into, offset) => this.read(into, offset),
+      store: (from, offset) => this.write(from, offset),
+    };
   }
 
   read(into: Uint8Array, offset: number): Faults {
@@ -42,10 +48,6 @@ export class MemoryMedia implements Media {
   }
 
   flush(): void {}
-
-  view(range: ByteRange): Uint8Array {
-    return this.#bytes.subarray(range.offset, range.offset + range.length);
-  }
 
   close(): void {}
 }

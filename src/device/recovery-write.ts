@@ -72,15 +72,20 @@ interface Prepared extends HealJob {
  * Heals writes, batch by batch, then stores what of them lies outside all runs, flushes, and reads that back too: what turns out
  * to be bad there is listed and healed in a second pass.
  *
+ * @param options wholeWrites: whether all of a write is cleared and not only its bad units, as Linux' driver does. @default false
  * @returns for each write `undefined`, or why it failed; what failed is still bad (R5)
  * @throws {RangeError} if writes overlap
  */
-export function healAll(context: HealContext, writes: readonly HealWrite[]): (Error | undefined)[] {
+export function healAll(
+  context: HealContext,
+  writes: readonly HealWrite[],
+  options: { readonly wholeWrites?: boolean } = {},
+): (Error | undefined)[] {
   const failures: (Error | undefined)[] = writes.map(() => undefined);
   let pending = new HealWrites(writes);
   for (let pass = 0; pass < PASSES && pending.sorted.length > 0; pass += 1) {
     const progress = { sorted: pending, failures, healed: new RangeSet() };
-    healRuns(context, progress);
+    healRuns(context, progress, options.wholeWrites ?? false);
     pending = pending.only(writeRest(context, progress));
   }
   for (const { offset, data, index } of pending.sorted) {
@@ -96,10 +101,10 @@ export function healAll(context: HealContext, writes: readonly HealWrite[]): (Er
 /** What of a medium decides how writes are cut. */
 export function geometryOf({ size, capabilities }: HealContext["media"]): HealGeometry {
   const { clear, clearUnit } = capabilities;
-  return { clearUnit, size, wholeUnits: clear === "overwrite" };
+  return { clearUnit, size, wholeUnits: clear === "overwrite", wholeWrites: false };
 }
 
-function healRuns(context: HealContext, progress: Progress): void {
+function healRuns(context: HealContext, progress: Progress, wholeWrites: boolean): void {
   let batch: Prepared[] = [];
   let bytes = 0;
   const run = (): void => {
@@ -108,7 +113,10 @@ function healRuns(context: HealContext, progress: Progress): void {
     batch = [];
     bytes = 0;
   };
-  for (const job of progress.sorted.jobs(context.ledger.view, geometryOf(context.media))) {
+  for (const job of progress.sorted.jobs(context.ledger.view, {
+    ...geometryOf(context.media),
+    wholeWrites,
+  })) {
     const prepared = prepare(context, progress.sorted, job);
     batch.push(prepared);
     bytes += 1024 + prepared.keep.reduce((sum, piece) => sum + 2 * piece.data.length, 0);

@@ -15,6 +15,8 @@ const CHUNK = 1024 * 1024;
 export interface SimulatedDeviceOptions {
   /** The store that keeps list and faults. */
   readonly store: PoisonStore;
+  /** Bytes that one clear clears at most; 0 refuses. @default all it is asked */
+  readonly clearLimit?: number;
   /** Milliseconds that a read of a slow zone takes longer. @default 50 */
   readonly slowMs?: number;
   /** @default the machine's */
@@ -26,13 +28,14 @@ export class SimulatedDevice extends MediaDevice {
   readonly #simulated: SimulatedMedia;
 
   constructor(media: Media, options: SimulatedDeviceOptions) {
-    const { store, slowMs, clock } = options;
+    const { store, clearLimit, slowMs, clock } = options;
     const simulated = new SimulatedMedia(media, {
       capabilities: media.capabilities,
       faults: store.faults(),
       onFault: (change) => {
         if (!media.capabilities.readOnly) store.setFault(change);
       },
+      ...(clearLimit === undefined ? {} : { clearLimit }),
       ...(slowMs === undefined ? {} : { slowMs }),
       ...(clock === undefined ? {} : { clock }),
     });
@@ -101,6 +104,8 @@ export interface MemoryDeviceOptions extends Partial<ImageSettings> {
   readonly bytes?: Uint8Array;
   /** @default "memory" */
   readonly name?: string;
+  /** Bytes that one clear clears at most; 0 refuses. @default all it is asked */
+  readonly clearLimit?: number;
   /** @default the machine's */
   readonly clock?: Clock;
 }
@@ -121,6 +126,7 @@ export function createMemoryDevice(options: MemoryDeviceOptions): SimulatedDevic
   return new SimulatedDevice(media, {
     store,
     slowMs: settings.slowMs,
+    ...(options.clearLimit === undefined ? {} : { clearLimit: options.clearLimit }),
     ...(options.clock === undefined ? {} : { clock: options.clock }),
   });
 }

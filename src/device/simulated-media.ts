@@ -14,6 +14,7 @@ import {
   alignIn,
   alignOut,
   endOf,
+  FilteredRangeSet,
   MediaError,
   RangeSet,
   roundDown,
@@ -26,7 +27,7 @@ import {
 import type { FaultChange, FaultKind } from "../poison/index.ts";
 import type { Capabilities } from "./device.ts";
 import { fillMarker } from "./marker.ts";
-import type { Faults, Media } from "./media.ts";
+import type { Faults, Media, MediaMemory } from "./media.ts";
 
 /** How the simulation behaves. */
 export interface SimulatedMediaOptions {
@@ -35,6 +36,8 @@ export interface SimulatedMediaOptions {
   readonly faults?: Iterable<FaultChange>;
   /** Hears of every fault that ended, once its bytes are durable. */
   readonly onFault?: (change: FaultChange) => void;
+  /** Bytes that one clear clears at most, as firmware does that is short of it; 0 refuses. @default all it is asked */
+  readonly clearLimit?: number;
   /** Milliseconds that a read of a slow zone takes longer. @default 50 */
   readonly slowMs?: number;
   /** @default the machine's */
@@ -50,12 +53,13 @@ export class SimulatedMedia implements Media {
   readonly name: string;
   readonly size: number;
   readonly capabilities: Capabilities;
-  readonly view?: (range: ByteRange) => Uint8Array;
+  readonly memory?: MediaMemory;
   readonly #inner: Media;
   readonly #faults: Readonly<Record<FaultKind, RangeSet>>;
   /** Faults that ended, and whose end is not told yet. */
   readonly #ended: Readonly<Record<"poison" | "transient", RangeSet>>;
   readonly #onFault: (change: FaultChange) => void;
+  readonly #clearLimit: number;
   readonly #slowMs: number;
   readonly #clock: Clock;
 
@@ -65,19 +69,30 @@ export class SimulatedMedia implements Media {
     this.size = inner.size;
     this.capabilities = options.capabilities;
     this.#onFault = options.onFault ?? (() => undefined);
+    this.#clearLimit = options.clearLimit ?? Infinity;
     this.#slowMs = options.slowMs ?? 50;
     this.#clock = options.clock ?? systemClock;
     this.#faults = {
-      poison: new RangeSet(),
-      transient: new RangeSet(),
+      poison: new FilteredRangeSet(inner.size),
+      transient: new FilteredRangeSet(inner.size),
       refuses: new RangeSet(),
       partial: new RangeSet(),
       slow: new RangeSet(),
     };
     this.#ended = { poison: new RangeSet(), transient: new RangeSet() };
     for (const change of options.faults ?? []) this.setFault(change);
-    const view = inner.view?.bind(inner);
-    if (view !== undefined) this.view = view;
+    if (inner.memory !== undefined) this.memory = this.#memoryOver(inner.memory);
+  }
+
+  #memoryOver(memory: MediaMemory): MediaMemory {
+    return {
+      view: (range) => memory.view(range),
+      load: (into, offset) => {
+        if (this.#isWhole(offset, into.length)) return memory.load(into, offset);
+        return this.#readAround(into, offset, (piece, at) => memory.load(piece, at));
+      },
+      store: (from, offset) => this.#store(from, offset, memory),
+    };
   }
 
   /** Turns a fault on or off, now. Poison is rounded out to whole poison units. */
@@ -114,19 +129,21 @@ export class SimulatedMedia implements Media {
   }
 
   readSync(into: Uint8Array, offset: number): Faults {
+    if (this.#isWhole(offset, into.length)) return this.#inner.readSync(into, offset);
     return this.#readAround(into, offset, (piece, at) => this.#inner.readSync(piece, at));
   }
 
   readBack(into: Uint8Array, offset: number): Faults {
+    if (this.#isWhole(offset, into.length)) return this.#inner.readBack(into, offset);
     return this.#readAround(into, offset, (piece, at) => this.#inner.readBack(piece, at));
   }
 
+  /** Reads what lies around the faults of a range that is not whole. */
   #readAround(
     into: Uint8Array,
     offset: number,
     read: (piece: Uint8Array, at: number) => Faults,
   ): Faults {
-    if (this.#isWhole(offset, into.length)) return read(into, offset);
     const faults = RangeSet.from(this.#hit({ offset, length: into.length }));
     const gaps = Array.from(faults.gaps(offset, into.length));
     for (const gap of gaps) {
@@ -166,9 +183,23 @@ export class SimulatedMedia implements Media {
   }
 
   write(from: Uint8Array, offset: number): void {
-    const range = { offset, length: from.length };
-    const healed = this.capabilities.clear === "overwrite" ? this.#overwritten(range) : [];
-    this.#inner.write(from, offset);
+    if (this.capabilities.clear !== "overwrite") this.#inner.write(from, offset);
+    else this.#overwrite(from, offset, (piece, at) => this.#inner.write(piece, at));
+  }
+
+  #store(from: Uint8Array, offset: number, memory: MediaMemory): void {
+    if (this.capabilities.clear !== "overwrite" || this.#faults.poison.size === 0)
+      memory.store(from, offset);
+    else this.#overwrite(from, offset, (piece, at) => memory.store(piece, at));
+  }
+
+  #overwrite(
+    from: Uint8Array,
+    offset: number,
+    write: (piece: Uint8Array, at: number) => void,
+  ): void {
+    const healed = this.#overwritten({ offset, length: from.length });
+    write(from, offset);
     // After the bytes: a write that failed below has healed nothing.
     for (const part of healed) this.#end("poison", part);
   }
@@ -214,7 +245,10 @@ export class SimulatedMedia implements Media {
     const { clear } = this.capabilities;
     if (clear === "none" || this.#faults.refuses.intersects(range.offset, range.length)) return 0;
     if (clear === "pretends") return range.length;
-    const cleared = this.#cleared(range, this.#faults.partial);
+    const { offset, length } = range;
+    const limit = this.#clearLimit;
+    const most = limit < length ? roundDown(limit, this.capabilities.clearUnit) : length;
+    const cleared = this.#cleared({ offset, length: most }, this.#faults.partial);
     this.#wipe(cleared);
     this.#end("poison", cleared);
     return cleared.length;

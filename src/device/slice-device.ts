@@ -222,6 +222,22 @@ function sliceDirect(device: Device, window: ByteRange): DirectAccess | undefine
       checkRange(range, window.length);
       return direct.view(shifted(range, window.offset));
     },
+    load(into, offset) {
+      checkRange({ offset, length: into.length }, window.length);
+      return direct.load(into, window.offset + offset);
+    },
+    store(from, offset) {
+      checkRange({ offset, length: from.length }, window.length);
+      direct.store(from, window.offset + offset);
+    },
+    loadUpTo(into, offset, mode) {
+      checkRange({ offset, length: into.length }, window.length);
+      return direct.loadUpTo(into, window.offset + offset, mode);
+    },
+    heal(from, offset) {
+      checkRange({ offset, length: from.length }, window.length);
+      direct.heal(from, window.offset + offset);
+    },
     zeroPages(page, pages) {
       checkRange({ offset: page * pageSize, length: 0 }, window.length);
       direct.zeroPages(firstPage + page, pagesOf(page, pages));

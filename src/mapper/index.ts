@@ -1,8 +1,14 @@
 /**
- * mapper: devices made of devices. So far partitions: which parts of a disk are which, from a GPT or an MBR.
+ * mapper: devices made of devices. Device-mapper tables, one file a target; and partitions: which parts of a disk are which, from a GPT or an MBR.
  *
- * Promises: a partition is told only where its table proves it; what a poisoned table hides is told as unknown. Reads only.
- * Stands on base and device.
+ * Promises: poison is translated both ways to the byte, whatever the stack; a partition is told only where its table proves it, and what a
+ * poisoned table hides is told as unknown. Stands on base, os, poison and device.
  */
+export { layoutOf, type Layout } from "./layout.ts";
+export { loadTable, type LoadedRow, type LoadTableOptions } from "./load-table.ts";
+export { MappedDevice, type MappedDeviceOptions } from "./mapped-device.ts";
+export { mappedDevice, MappedManagedDevice } from "./mapped-managed-device.ts";
 export { readPartitionTable, type PartitionLayout } from "./partition-table.ts";
 export type { Partition, PartitionTable, TableProblem } from "./partition.ts";
+export { formatRow, formatTable, parseTable, type TableRow } from "./table-text.ts";
+export type { Area, DeviceTarget, MapTarget, Target, TargetRow, TargetType } from "./target.ts";

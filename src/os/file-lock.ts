@@ -12,20 +12,22 @@ import { native } from "./native.ts";
 const LOCK_SH = 1;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
+const LOCK_UN = 8;
 /** EWOULDBLOCK on Linux, and on Darwin and the BSDs. */
 const WOULD_BLOCK = new Set([11, 35]);
 
 /**
  * Locks an open file, without waiting.
  *
- * @returns the call that drops the lock; closing the descriptor drops a flock as well
+ * @returns the call that drops the lock, to be made before the descriptor is closed
  * @throws {StorageError} EBUSY if another open file holds it: the message names the file and, where known, the pid
  */
 export function lockFile(fd: number, path: string, kind: "shared" | "exclusive"): () => void {
   const calls = native();
   if (calls === undefined) return lockByFile(path, kind);
   const done = calls.flock(fd, (kind === "shared" ? LOCK_SH : LOCK_EX) | LOCK_NB);
-  if (done === 0) return () => undefined;
+  // A flock is the open file's, which a mapping keeps open behind close(2): so it is dropped by name.
+  if (done === 0) return () => void calls.flock(fd, LOCK_UN);
   if (!WOULD_BLOCK.has(calls.errno())) return lockByFile(path, kind);
   throw busy(path, holderOf(fd));
 }

@@ -3,12 +3,13 @@
  *
  * What can go wrong, all of it measured, and what is done:
  * - A load past the end of the file, or a store into a hole on a full disk, is SIGBUS and ends the process: only whole files on healthy
- *   storage that we hold locked are mapped, never past their end, and holes are filled by `fillHoles` before a first store.
+ *   storage that we hold locked are mapped, never past their end, and a first store goes through the file (filled-pages.ts).
  * - A view kept after munmap reads whatever is mapped there next: a window is unmapped only once its ArrayBuffer is collected.
  * - A view over 4 GiB aborts, and every new one costs milliseconds of collection: windows of 1 GiB, each made once.
  * - The tail of the last page reads as zeros: views end where the file ends.
  */
 import { assert, checkRange, StorageError, type ByteRange } from "../base/index.ts";
+import { filledPages, type FilledPages } from "./filled-pages.ts";
 import type { HostFile } from "./host-files.ts";
 import { native, type Native } from "./native.ts";
 import { NodeFile } from "./node-files.ts";
@@ -22,6 +23,15 @@ export interface FileMapping {
   readonly size: number;
   /** The bytes of a range, at most up to the end of its window. @throws {StorageError} if the system cannot map it */
   view(range: ByteRange): Uint8Array;
+  /** Fills `into` from `offset`, across windows. @throws {StorageError} if the system cannot map it */
+  copyOut(into: Uint8Array, offset: number): void;
+  /**
+   * Stores `from` at `offset`, across windows: through the mapping where that cannot meet a hole, through the file elsewhere. Durable after
+   * the file's `sync` both ways.
+   *
+   * @throws {StorageError} as `HostFile.writeSync`, or if the system cannot map the file
+   */
+  copyIn(from: Uint8Array, offset: number): void;
   /** Makes no more views; windows are unmapped once nothing refers to them. Closing twice is allowed. */
   close(): void;
 }
@@ -46,12 +56,19 @@ export function mapFile(
   return new WindowedMapping(file, calls, options.writable);
 }
 
+/** A mapped window. */
+interface Window {
+  readonly bytes: Uint8Array;
+  /** The pages that take stores; `undefined` where none does, `null` where nobody stored yet. */
+  filled: FilledPages | undefined | null;
+}
+
 class WindowedMapping implements FileMapping {
   readonly size: number;
   readonly #file: NodeFile;
   readonly #native: Native;
   readonly #writable: boolean;
-  readonly #windows = new Map<number, Uint8Array>();
+  #windows: (Window | undefined)[] = [];
   #open = true;
 
   constructor(file: NodeFile, calls: Native, writable: boolean) {
@@ -64,14 +81,59 @@ class WindowedMapping implements FileMapping {
   view(range: ByteRange): Uint8Array {
     assert(this.#open, "no view of a mapping after close");
     checkRange(range, this.size);
+    if (range.length === 0) return new Uint8Array(0);
     const index = Math.floor(range.offset / WINDOW);
     const start = range.offset - index * WINDOW;
-    if (range.length === 0) return new Uint8Array(0);
-    const window = this.#windows.get(index) ?? this.#map(index);
-    return window.subarray(start, Math.min(start + range.length, window.length));
+    const { bytes } = this.#window(index);
+    return bytes.subarray(start, Math.min(start + range.length, bytes.length));
   }
 
-  #map(index: number): Uint8Array {
+  copyOut(into: Uint8Array, offset: number): void {
+    assert(this.#open, "no view of a mapping after close");
+    for (let done = 0; done < into.length;) {
+      const index = Math.floor((offset + done) / WINDOW);
+      const { bytes } = this.#window(index);
+      const start = offset + done - index * WINDOW;
+      const end = Math.min(start + into.length - done, bytes.length);
+      into.set(bytes.subarray(start, end), done);
+      done += end - start;
+    }
+  }
+
+  copyIn(from: Uint8Array, offset: number): void {
+    assert(this.#open, "no store into a mapping after close");
+    for (let done = 0; done < from.length;) {
+      const index = Math.floor((offset + done) / WINDOW);
+      const window = this.#window(index);
+      const start = offset + done - index * WINDOW;
+      const length = Math.min(from.length - done, window.bytes.length - start);
+      const piece = length === from.length ? from : from.subarray(done, done + length);
+      this.#storeIn(window, piece, offset + done);
+      done += length;
+    }
+  }
+
+  /** Stores what lies in one window. */
+  #storeIn(window: Window, piece: Uint8Array, offset: number): void {
+    // Not `%`: on numbers past 2^31 that is a call of its own.
+    const start = offset - Math.floor(offset / WINDOW) * WINDOW;
+    if (window.filled === null) {
+      const range = { offset: offset - start, length: window.bytes.length };
+      window.filled = this.#writable ? filledPages(this.#file, range) : undefined;
+    }
+    if (window.filled?.has(start, piece.length) === true) {
+      window.bytes.set(piece, start);
+    } else {
+      this.#file.writeSync(piece, offset);
+      window.filled?.noteWritten(start, piece.length);
+    }
+  }
+
+  #window(index: number): Window {
+    return this.#windows[index] ?? this.#map(index);
+  }
+
+  #map(index: number): Window {
     const offset = index * WINDOW;
     const length = Math.min(WINDOW, this.size - offset);
     const address = this.#native.mmap(this.#file.fd, { offset, length }, this.#writable);
@@ -87,13 +149,13 @@ class WindowedMapping implements FileMapping {
     }
     const buffer = this.#native.view(address, length);
     unmapper.register(buffer, { address, length });
-    const window = new Uint8Array(buffer);
-    this.#windows.set(index, window);
+    const window = { bytes: new Uint8Array(buffer), filled: null };
+    this.#windows[index] = window;
     return window;
   }
 
   close(): void {
     this.#open = false;
-    this.#windows.clear();
+    this.#windows = [];
   }
 }

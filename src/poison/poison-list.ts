@@ -12,6 +12,7 @@
  */
 import {
   checkRange,
+  FilteredRangeSet,
   RangeSet,
   type BadRange,
   type ByteRange,
@@ -66,14 +67,16 @@ export class PoisonList implements PoisonView {
   #empty = true;
   /** Counts changes, so that a walk notices one. */
   #version = 0;
-  readonly #poisoned = new RangeSet();
-  readonly #lost = new RangeSet();
+  readonly #poisoned: FilteredRangeSet;
+  readonly #lost: FilteredRangeSet;
   readonly #clean = new RangeSet();
   readonly #listeners = new Set<(change: PoisonChange) => void>();
 
   /** @param size bytes of the device; all of them start as unread */
   constructor(size: number) {
     this.size = size;
+    this.#poisoned = new FilteredRangeSet(size);
+    this.#lost = new FilteredRangeSet(size);
   }
 
   get empty(): boolean {
@@ -101,7 +104,10 @@ export class PoisonList implements PoisonView {
     for (const listener of this.#listeners) listener({ offset, length, state });
   }
 
-  /** Whether any byte of a range is poisoned or lost. Two look-ups, no allocation: what every read asks while the list is not empty (R6). */
+  /**
+   * Whether any byte of a range is poisoned or lost: what every read asks while the list is not empty (R6). No allocation; a coarse filter
+   * answers for most ranges, two look-ups for the rest.
+   */
   hasBad(offset: number, length: number): boolean {
     return this.#poisoned.intersects(offset, length) || this.#lost.intersects(offset, length);
   }

@@ -12,6 +12,8 @@ export interface DeviceSubject {
   inject(range: ByteRange, options: { readonly latent: boolean }): void;
   /** Turns a fault on. */
   fault(range: ByteRange, kind: FaultKind): void;
+  /** Pages from a page on to where the kernel's window of direct access ends. @default to the end of the device */
+  window?(page: number): number;
   /** Closes and opens again, where that is possible. */
   reopen?(): MaybePromise<ManagedDevice>;
   /** Called after every test. */
@@ -41,6 +43,11 @@ export class Context {
     this.content = this.prng.bytes(this.device.size);
     await this.device.write(this.content, 0);
     await this.device.flush();
+  }
+
+  /** What `probe` gives for pages of which none is bad: at most those of the window. */
+  window(page: number, pages: number): number {
+    return Math.min(pages, this.subject.window?.(page) ?? pages);
   }
 
   get unit(): number {

@@ -2,7 +2,7 @@
  * model-device: what a simulated device does, byte by byte in plain arrays, with no thought of speed: the yardstick that random
  * runs compare a device with. Faults other than poison, and crashes, are other tests' business.
  */
-import { alignOut, endOf, type ByteRange } from "../base/index.ts";
+import { alignIn, alignOut, endOf, type ByteRange } from "../base/index.ts";
 import type { AccessMode, ClearKind, HealWrite } from "../device/index.ts";
 import type { PoisonState } from "../poison/index.ts";
 
@@ -100,7 +100,8 @@ export class ModelDevice {
       return unit.offset >= range.offset && endOf(unit) <= endOf(range);
     });
     if (mode === "access" && !isWhole) return false;
-    return this.heal([{ offset: range.offset, data }])[0] === true;
+    const wholeWrites = mode === "access" && this.#options.clear === "firmware";
+    return this.heal([{ offset: range.offset, data }], wholeWrites)[0] === true;
   }
 
   /** A disk takes whole blocks, so what is bad beside a write in its block stands in its way. */
@@ -126,8 +127,11 @@ export class ModelDevice {
     return true;
   }
 
-  /** @returns for each write whether it works */
-  heal(writes: readonly HealWrite[]): boolean[] {
+  /**
+   * @param wholeWrites whether all whole units of a write are cleared, and not only the bad ones
+   * @returns for each write whether it works
+   */
+  heal(writes: readonly HealWrite[], wholeWrites: boolean = false): boolean[] {
     const failed = new Set<HealWrite>();
     let pending = writes;
     for (let pass = 0; pass < 2; pass += 1) {
@@ -135,7 +139,9 @@ export class ModelDevice {
       for (const { offset, data } of pending)
         data.forEach((byte, at) => given.set(offset + at, byte));
       const healed = new Set<number>();
-      const refused = this.#runs(pending).filter((run) => !this.#healRun(run, given, healed));
+      const refused = this.#runs(pending, wholeWrites).filter(
+        (run) => !this.#healRun(run, given, healed),
+      );
       const again: HealWrite[] = [];
       for (const write of pending) {
         if (refused.some((run) => reaches(write, run))) failed.add(write);
@@ -171,7 +177,7 @@ export class ModelDevice {
   }
 
   /** Runs of clear units around the bad stretches in the way of writes; those that share a unit are one. */
-  #runs(writes: readonly HealWrite[]): ByteRange[] {
+  #runs(writes: readonly HealWrite[], wholeWrites: boolean): ByteRange[] {
     const runs: ByteRange[] = [];
     const sorted = [...writes].sort((one, other) => one.offset - other.offset);
     for (const { offset, data } of sorted) {
@@ -180,7 +186,9 @@ export class ModelDevice {
         if (!this.#isBad(at)) continue;
         let end = at + 1;
         while (end < endOf(reach) && this.#isBad(end)) end += 1;
-        const run = this.#out({ offset: at, length: end - at }, this.#options.clearUnit);
+        const run = wholeWrites
+          ? alignIn({ offset, length: data.length }, this.#options.clearUnit)
+          : this.#out({ offset: at, length: end - at }, this.#options.clearUnit);
         const last = runs.at(-1);
         const from = last !== undefined && run.offset < endOf(last) ? runs.pop() : undefined;
         const start = from?.offset ?? run.offset;

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { nodeFiles } from "../../src/os/index.ts";
+import { mapFile, nodeFiles } from "../../src/os/index.ts";
 import { parseLocks } from "../../src/os/file-lock.ts";
 
 let folder = "";
@@ -30,6 +30,16 @@ test("lockFile() lets readers share and refuses a writer beside them, until they
   expect(() => nodeFiles.open(path, { lock: "shared" })).toThrow(`Cannot lock ${path}`);
   writer.close();
   nodeFiles.open(path, { lock: "shared" }).close();
+});
+
+test("lockFile() is dropped by close() also where a mapping of the file lives on", () => {
+  const file = nodeFiles.open(path, { access: "write", lock: "exclusive" });
+  const mapping = mapFile(file, { writable: true });
+  const view = mapping?.view({ offset: 0, length: 5 });
+  mapping?.close();
+  file.close();
+  nodeFiles.open(path, { lock: "shared" }).close();
+  expect(view?.[0]).toBe("b".charCodeAt(0));
 });
 
 /** A process that holds the lock until it is told to end. */

@@ -68,6 +68,29 @@ test("mapFile() ends a view with its window", () => {
   file.close();
 });
 
+test("copyOut() and copyIn() cross windows: none shows as a short count", () => {
+  const path = join(folder, "sparse");
+  const fd = openSync(path, "w");
+  ftruncateSync(fd, WINDOW + 8192);
+  closeSync(fd);
+  const file = nodeFiles.open(path, { access: "write" });
+  const mapping = mapFile(file, { writable: true });
+  const data = Uint8Array.from({ length: 12_288 }, (_, at) => 1 + (at % 250));
+  for (let round = 0; round < 2; round += 1) {
+    // The first round meets holes and goes through the file, the second goes through the mapping.
+    data[5] = round;
+    mapping?.copyIn(data, WINDOW - 6000);
+    const read = new Uint8Array(data.length);
+    file.readSync(read, WINDOW - 6000);
+    expect(Buffer.compare(read, data)).toBe(0);
+    mapping?.copyOut(read.fill(0), WINDOW - 6000);
+    expect(Buffer.compare(read, data)).toBe(0);
+  }
+  mapping?.close();
+  expect(() => mapping?.copyIn(data, 0)).toThrow(AssertionError);
+  file.close();
+});
+
 test("dataRanges() covers every byte that is not zero, and fillHoles() leaves no hole", () => {
   const path = join(folder, "sparse");
   const fd = openSync(path, "w");

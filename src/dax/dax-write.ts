@@ -1,0 +1,127 @@
+/**
+ * dax-write: `dax_iomap_rw` and `dax_iomap_iter` of fs/dax.c for writes, with their recovery write, and the write that
+ * `RWF_RECOVERY_DATA` was to be.
+ *
+ * A plain write asks for a window as a read does. Where known poison refuses it, it asks again in recovery, gets a stride (up to the page of
+ * the first bad record, `__pmem_direct_access`), and hands the data to `recoveryWrite`, which takes whole pages where they hold poison
+ * (`pmem_recovery_write`): so whether an unaligned write heals depends on where its poison begins. What does not go is EIO, or a
+ * short count after progress.
+ *
+ * A recovery write heals what it covers, whole clear units or parts of them: clear and data are one step (R3), clean neighbours are kept
+ * (R2), or it fails, and what is named is still bad (R5).
+ */
+import { MediaError, roundDown, type ByteRange } from "../base/index.ts";
+import type { Device } from "../device/index.ts";
+import { mediaError, type CallMode, type DaxFile } from "./dax-file.ts";
+import type { IoVector } from "./io-vector.ts";
+
+/**
+ * Writes the vector at `offset`. The caller has checked that all of the range is data inside the file.
+ *
+ * @returns bytes written, from the start of the request
+ * @throws {MediaError} EIO if not even the first byte could be written
+ */
+export function daxWrite(
+  file: DaxFile,
+  vector: IoVector,
+  options: { readonly offset: number; readonly mode: CallMode },
+): number {
+  const { offset, mode } = options;
+  const end = offset + vector.length;
+  let position = offset;
+  try {
+    while (position < end) {
+      const index = file.extents.find(position);
+      const stop = Math.min(end, file.extents.stop(index));
+      const moved = writeWindow(file, vector, { index, position, stop, mode });
+      if (moved > 0) position += moved;
+      else if (position > offset) break;
+      else throw mediaError(file, "pwritev2", deviceRange(file, { index, position, stop }));
+    }
+  } catch (error) {
+    // `dax_iomap_rw`: any progress hides the error.
+    if (position === offset || !(error instanceof MediaError)) throw error;
+  }
+  return position - offset;
+}
+
+interface Window {
+  /** Index of the extent. */
+  readonly index: number;
+  readonly position: number;
+  /** Where the request ends, in this extent. */
+  readonly stop: number;
+  readonly mode: CallMode;
+}
+
+function deviceRange(file: DaxFile, { index, position, stop }: Omit<Window, "mode">): ByteRange {
+  return { offset: file.extents.deviceOf(index, position), length: stop - position };
+}
+
+/** One turn of `dax_iomap_iter`'s loop. @returns bytes written */
+function writeWindow(file: DaxFile, vector: IoVector, window: Window): number {
+  const { direct, extents, pageSize } = file;
+  const { index, position, stop, mode } = window;
+  const inPage = position % pageSize;
+  const at = extents.deviceOf(index, position);
+  const page = (at - inPage) / pageSize;
+  const pages = Math.ceil((inPage + stop - position) / pageSize);
+  const granted = direct.probe(page, pages, "access");
+  if (granted > 0) {
+    const step = Math.min(granted * pageSize - inPage, stop - position);
+    store(file, vector, { offset: at, length: step });
+    return step;
+  }
+  if (mode === "failFast") return 0;
+  if (mode === "recovery") return heal(file, vector, { offset: at, length: stop - position });
+  const stride = direct.probe(page, pages, "recovery");
+  if (stride === 0) return 0;
+  const step = Math.min(stride * pageSize - inPage, stop - position);
+  const moved = direct.recoveryWrite(vector.gather(step), at);
+  vector.skip(moved);
+  return moved;
+}
+
+function store(file: DaxFile, vector: IoVector, { offset, length }: ByteRange): void {
+  for (let done = 0; done < length;) {
+    const piece = vector.peek(length - done);
+    file.direct.store(piece, offset + done);
+    vector.advance(piece.length);
+    done += piece.length;
+  }
+}
+
+/** Heals all of a run, or what comes before the first range that cannot be healed. @returns bytes healed */
+function heal(file: DaxFile, vector: IoVector, range: ByteRange): number {
+  const { offset, length } = range;
+  const data = vector.gather(length);
+  try {
+    file.direct.heal(data, offset);
+    vector.skip(length);
+    return length;
+  } catch (error) {
+    const before = bytesBefore(error, range, file.device);
+    if (before === 0) throw error;
+    file.direct.heal(data.subarray(0, before), offset);
+    vector.skip(before);
+    // The next turn meets the bad range at its first byte, and tells why.
+    return before;
+  }
+}
+
+/**
+ * What of a recovery write that failed can be written all the same: the whole clear units before the first range that is still bad.
+ *
+ * @param error what the write threw
+ * @returns bytes from the start of the write; 0 where there are none, or the error speaks of no range
+ */
+export function bytesBefore(
+  error: unknown,
+  write: ByteRange,
+  device: Pick<Device, "capabilities">,
+): number {
+  if (!(error instanceof MediaError)) return 0;
+  const bad = error.ranges[0]?.offset ?? write.offset;
+  const before = roundDown(bad, device.capabilities.clearUnit) - write.offset;
+  return before > 0 && before < write.length ? before : 0;
+}

@@ -1,0 +1,117 @@
+/** BlockCalls: the file calls on a block device, with O_DIRECT or through a page cache: checked, then block-read and block-write. */
+import { SECTOR, StorageError, type BadRange } from "../base/index.ts";
+import { IoVector } from "../dax/index.ts";
+import type { AccessMode } from "../device/index.ts";
+import { blockRead, type BlockFile } from "./block-read.ts";
+import { blockReadAround } from "./block-read-around.ts";
+import { blockWrite } from "./block-write.ts";
+import type { Cursor } from "./dax-calls.ts";
+import { CALL_BYTES_MAX, type Buffers, type FileCalls } from "./file.ts";
+import { checkBuffers, checkWrite, placeOf, type Syscall, type WritePlace } from "./request.ts";
+import {
+  checkFlags,
+  modeOf,
+  RWF_APPEND,
+  RWF_DSYNC,
+  RWF_SYNC,
+  type FlagContext,
+} from "./rwf-flags.ts";
+
+/** What the calls work on. */
+export interface BlockCallsOptions {
+  readonly file: BlockFile;
+  readonly place: WritePlace;
+  readonly cursor: Cursor;
+  /** How hard calls without the flag try. */
+  readonly mode: AccessMode;
+  readonly face: "direct" | "buffered";
+}
+
+/** The calls of one open file. */
+export class BlockCalls implements FileCalls<"async"> {
+  readonly #options: BlockCallsOptions;
+  readonly #contexts: Readonly<Record<Syscall, FlagContext>>;
+
+  constructor(options: BlockCallsOptions) {
+    this.#options = options;
+    const { face, file } = options;
+    this.#contexts = {
+      preadv2: { syscall: "preadv2", name: file.name, face },
+      pwritev2: { syscall: "pwritev2", name: file.name, face },
+    };
+  }
+
+  async preadv2(buffers: Buffers, offset: number, flags: number = 0): Promise<number> {
+    const { file, cursor, face } = this.#options;
+    const { at, vector, mode } = this.#begin("preadv2", { buffers, offset, flags });
+    vector.length = Math.min(vector.length, Math.max(0, file.size - at));
+    this.#checkAligned("preadv2", vector.length, { buffers, at });
+    const count = await blockRead(file, vector, { offset: at, mode, face });
+    if (offset === -1) cursor.position = at + count;
+    return count;
+  }
+
+  async pwritev2(buffers: Buffers, offset: number, flags: number = 0): Promise<number> {
+    const { file, cursor, face, place } = this.#options;
+    const { at, vector, mode } = this.#begin("pwritev2", { buffers, offset, flags });
+    vector.length = checkWrite(place, at, vector.length);
+    this.#checkAligned("pwritev2", vector.length, { buffers, at });
+    const count = await blockWrite(file, vector, { offset: at, mode, face });
+    if (offset === -1) cursor.position = at + count;
+    if ((flags & (RWF_DSYNC | RWF_SYNC)) !== 0) await this.fsync();
+    return count;
+  }
+
+  async readRecover(
+    into: Uint8Array,
+    offset: number,
+  ): Promise<{ readonly length: number; readonly holes: readonly BadRange[] }> {
+    const { file, cursor } = this.#options;
+    checkBuffers(into, file.name);
+    return blockReadAround(file, into, placeOf(offset, cursor.position, file.name));
+  }
+
+  async fsync(): Promise<void> {
+    await this.#options.file.device.flush();
+  }
+
+  #begin(
+    syscall: Syscall,
+    call: { readonly buffers: Buffers; readonly offset: number; readonly flags: number },
+  ): { readonly at: number; readonly vector: IoVector; readonly mode: AccessMode } {
+    const { file, cursor } = this.#options;
+    const context = this.#contexts[syscall];
+    checkFlags(call.flags, context);
+    const mode = modeOf(call.flags, this.#options.mode, context);
+    checkBuffers(call.buffers, file.name);
+    const isAppend = (call.flags & RWF_APPEND) !== 0 && syscall === "pwritev2";
+    const at = isAppend ? file.size : placeOf(call.offset, cursor.position, file.name);
+    return { at, vector: new IoVector().begin(call.buffers, CALL_BYTES_MAX), mode };
+  }
+
+  /**
+   * O_DIRECT takes whole sectors at sectors (`blkdev_dio_unaligned`); what is past the end was cut off before (`blkdev_read_iter`). That
+   * buffers begin at one in memory is not asked: ours are copied from.
+   */
+  #checkAligned(
+    syscall: Syscall,
+    length: number,
+    { buffers, at }: { readonly buffers: Buffers; readonly at: number },
+  ): void {
+    if (this.#options.face !== "direct" || length === 0) return;
+    const parts = buffers instanceof Uint8Array ? [buffers] : buffers;
+    let left = length;
+    const isWhole = parts.every((part) => {
+      const taken = Math.min(part.length, left);
+      left -= taken;
+      return taken % SECTOR === 0;
+    });
+    if (isWhole && at % SECTOR === 0) return;
+    const { name } = this.#options.file;
+    throw new StorageError(
+      "EINVAL",
+      `Cannot use ${name} directly: want whole sectors of ${SECTOR} bytes: got offset ${at}, length ${length}`,
+      { syscall, path: name },
+    );
+  }
+}

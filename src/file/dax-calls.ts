@@ -1,0 +1,100 @@
+/** DaxCalls: the file calls on memory, synchronous: flags, place and buffers are checked, then dax/ does the rest. */
+import { assert, isPromise } from "../base/index.ts";
+import { daxRead, daxReadAround, daxWrite, IoVector, type DaxFile } from "../dax/index.ts";
+import type { AccessMode } from "../device/index.ts";
+import { CALL_BYTES_MAX, type Buffers, type FileCalls, type RecoveredRead } from "./file.ts";
+import { checkBuffers, checkWrite, placeOf, type WritePlace } from "./request.ts";
+import {
+  checkFlags,
+  modeOf,
+  RWF_APPEND,
+  RWF_DSYNC,
+  RWF_SYNC,
+  type FlagContext,
+} from "./rwf-flags.ts";
+
+/** Where offset -1 reads and writes; shared by the faces of one open file. */
+export interface Cursor {
+  position: number;
+}
+
+/** What the calls work on. */
+export interface DaxCallsOptions {
+  readonly file: DaxFile;
+  readonly place: WritePlace;
+  readonly cursor: Cursor;
+  /** How hard calls without the flag try. */
+  readonly mode: AccessMode;
+}
+
+/** The synchronous calls of one open file. */
+export class DaxCalls implements FileCalls<"sync"> {
+  readonly #file: DaxFile;
+  readonly #place: WritePlace;
+  readonly #cursor: Cursor;
+  readonly #mode: AccessMode;
+  readonly #reads: FlagContext;
+  readonly #writes: FlagContext;
+  /** Taken for the time of a call: a listener may call again from inside one. */
+  #spare: IoVector | undefined = new IoVector();
+
+  constructor({ file, place, cursor, mode }: DaxCallsOptions) {
+    this.#file = file;
+    this.#place = place;
+    this.#cursor = cursor;
+    this.#mode = mode;
+    this.#reads = { syscall: "preadv2", name: file.name, face: "dax" };
+    this.#writes = { syscall: "pwritev2", name: file.name, face: "dax" };
+  }
+
+  preadv2(buffers: Buffers, offset: number, flags: number = 0): number {
+    checkFlags(flags, this.#reads);
+    const mode = modeOf(flags, this.#mode, this.#reads);
+    const at = this.#begin(buffers, offset);
+    const vector = this.#vector(buffers);
+    try {
+      const count = daxRead(this.#file, vector, { offset: at, mode });
+      if (offset === -1) this.#cursor.position = at + count;
+      return count;
+    } finally {
+      this.#spare = vector;
+    }
+  }
+
+  pwritev2(buffers: Buffers, offset: number, flags: number = 0): number {
+    checkFlags(flags, this.#writes);
+    const mode = modeOf(flags, this.#mode, this.#writes);
+    const at = (flags & RWF_APPEND) === 0 ? this.#begin(buffers, offset) : this.#file.size;
+    checkBuffers(buffers, this.#file.name);
+    const vector = this.#vector(buffers);
+    try {
+      vector.length = checkWrite(this.#place, at, vector.length);
+      const count = daxWrite(this.#file, vector, { offset: at, mode });
+      if (offset === -1) this.#cursor.position = at + count;
+      if ((flags & (RWF_DSYNC | RWF_SYNC)) !== 0) this.fsync();
+      return count;
+    } finally {
+      this.#spare = vector;
+    }
+  }
+
+  readRecover(into: Uint8Array, offset: number): RecoveredRead {
+    return daxReadAround(this.#file, into, this.#begin(into, offset));
+  }
+
+  fsync(): void {
+    const done = this.#file.device.flush();
+    assert(!isPromise(done), "a device with direct access flushes on this thread");
+  }
+
+  #begin(buffers: Buffers, offset: number): number {
+    checkBuffers(buffers, this.#file.name);
+    return placeOf(offset, this.#cursor.position, this.#file.name);
+  }
+
+  #vector(buffers: Buffers): IoVector {
+    const vector = this.#spare ?? new IoVector();
+    this.#spare = undefined;
+    return vector.begin(buffers, CALL_BYTES_MAX);
+  }
+}

@@ -1,0 +1,249 @@
+/**
+ * Layout: where every byte of a table lies, as sorted pieces of arithmetic. A stack of tables that only translate becomes one of these
+ * when it is loaded, so that a read pays one search and a few divisions, whatever the height of the stack, and allocates nothing.
+ *
+ * A piece is a stretch of addresses over legs that take turns, `chunk` bytes each; a linear piece has one leg. Where a table below is
+ * itself made of pieces, a linear target takes those over, cut to its range (`skip` says how far into its pattern a cut piece begins), and
+ * a leg of a striped one refers to them. Piece ends stay where targets end, because there the kernel's windows end (`max_io_len`).
+ */
+import { assert, type ByteRange } from "../base/index.ts";
+import type { Device } from "../device/index.ts";
+import type { Area } from "./target.ts";
+
+/** One leg: bytes of a leaf, or of a layout. */
+interface Leg {
+  readonly device: Device;
+  /** The layout of `device`, where it has one: then the leg is looked up there. */
+  readonly below: Layout | undefined;
+  readonly offset: number;
+}
+
+/** A stretch of addresses. */
+export interface Piece {
+  readonly start: number;
+  readonly end: number;
+  /** Bytes of the pattern of legs before `start`. */
+  readonly skip: number;
+  /** Bytes of a leg's turn; Infinity where there is one leg and no turn. */
+  readonly chunk: number;
+  readonly legs: readonly Leg[];
+}
+
+/** Where one address lies. One object is filled again and again: copy what must stay. */
+export interface Place {
+  device: Device;
+  offset: number;
+  /** Bytes from there on that are next to each other on the device, up to where the kernel's window ends. */
+  length: number;
+}
+
+/** One part of a table before it is flattened: legs in turn, or a device of the part's length as the only leg. */
+export interface Part extends ByteRange {
+  readonly chunk: number;
+  readonly legs: readonly Area[];
+}
+
+/** The layout of a device that is nothing but one; `undefined` for a leaf. A wrapped device is a leaf: the wrapper wants to be asked. */
+export function layoutOf(device: Device): Layout | undefined {
+  return "layout" in device && device.layout instanceof Layout ? device.layout : undefined;
+}
+
+/** The pieces of a table. */
+export class Layout {
+  readonly size: number;
+  readonly #pieces: readonly Piece[];
+  /** Where each piece begins. */
+  readonly #starts: Float64Array;
+
+  /** @param parts ascending, without gap, from 0 on */
+  constructor(parts: readonly Part[]) {
+    this.#pieces = parts.flatMap((part) => [...piecesOf(part)]);
+    this.#starts = Float64Array.from(this.#pieces, ({ start }) => start);
+    this.size = this.#pieces.at(-1)?.end ?? 0;
+  }
+
+  /** Index of the piece that holds an address. */
+  #indexAt(offset: number): number {
+    const starts = this.#starts;
+    let low = 0;
+    let high = starts.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >>> 1;
+      if ((starts[middle] as number) <= offset) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
+  /** Finds an address below `size`. */
+  locate(offset: number, place: Place): void {
+    // oxlint-disable-next-line typescript/no-this-alias -- a loop instead of a recursion: this is the path of every read
+    let layout: Layout = this;
+    let at = offset;
+    let length = Infinity;
+    for (;;) {
+      const piece = layout.#pieces[layout.#indexAt(at)] as Piece;
+      const { legs } = piece;
+      length = Math.min(length, piece.end - at);
+      let inLeg = at - piece.start + piece.skip;
+      let leg = legs[0] as Leg;
+      if (piece.chunk !== Infinity) {
+        const turn = Math.floor(inLeg / piece.chunk);
+        const row = Math.floor(turn / legs.length);
+        const rest = inLeg - turn * piece.chunk;
+        leg = legs[turn - row * legs.length] as Leg;
+        length = Math.min(length, piece.chunk - rest);
+        inLeg = row * piece.chunk + rest;
+      }
+      at = leg.offset + inLeg;
+      if (leg.below === undefined) {
+        place.device = leg.device;
+        place.offset = at;
+        place.length = length;
+        return;
+      }
+      layout = leg.below;
+    }
+  }
+
+  /** The pieces that touch a range, ascending. */
+  *pieces(range: ByteRange): Generator<Piece> {
+    const end = range.offset + range.length;
+    if (range.length === 0) return;
+    for (let index = this.#indexAt(range.offset); index < this.#pieces.length; index += 1) {
+      const piece = this.#pieces[index] as Piece;
+      if (piece.start >= end) return;
+      yield piece;
+    }
+  }
+
+  /** The runs of a range in the order of their addresses, each in one place. */
+  *runs(range: ByteRange): Generator<Area> {
+    const end = range.offset + range.length;
+    const place: Place = { device: nowhere, offset: 0, length: 0 };
+    for (let at = range.offset; at < end; at += place.length) {
+      this.locate(at, place);
+      place.length = Math.min(place.length, end - at);
+      yield { device: place.device, offset: place.offset, length: place.length };
+    }
+  }
+
+  /** Whether every page lies whole in a page of its leaf, at the least where a window begins: else there is no direct access. */
+  isAligned(page: number): boolean {
+    return this.#pieces.every(({ start, skip, chunk, legs }) => {
+      if (chunk !== Infinity && chunk % page !== 0) return false;
+      return legs.every(
+        ({ below, offset }) =>
+          (start - skip - offset) % page === 0 && below?.isAligned(page) !== false,
+      );
+    });
+  }
+
+  /** What a range uses of its leaves, in any order, a leg's chunks joined: as few ranges as legs, however long the range is. */
+  *shares(range: ByteRange): Generator<Area> {
+    for (const piece of this.pieces(range)) {
+      const window = patternOf(piece, range);
+      for (const [index, leg] of piece.legs.entries()) {
+        const share = legShare(piece, index, window);
+        if (share.length === 0) continue;
+        const area = { offset: leg.offset + share.offset, length: share.length };
+        if (leg.below === undefined) yield { device: leg.device, ...area };
+        else yield* leg.below.shares(area);
+      }
+    }
+  }
+
+  /** The addresses at which a range of a leaf shows, in any order. Empty where it does not. */
+  *above(device: Device, range: ByteRange): Generator<ByteRange> {
+    for (const piece of this.#pieces) {
+      const window = patternOf(piece, { offset: 0, length: this.size });
+      for (const [index, leg] of piece.legs.entries()) {
+        const share = legShare(piece, index, window);
+        const inner = leg.below?.above(device, range) ?? (leg.device === device ? [range] : []);
+        for (const part of inner) {
+          const start = Math.max(part.offset - leg.offset, share.offset);
+          const end = Math.min(part.offset + part.length - leg.offset, share.offset + share.length);
+          if (start < end) yield* outOfLeg(piece, index, { offset: start, length: end - start });
+        }
+      }
+    }
+  }
+}
+
+/** Stands in a place that was not filled yet. */
+const nowhere = {} as Device;
+
+/** The pieces that a part of a table becomes. */
+function* piecesOf(part: Part): Generator<Piece> {
+  const { offset, length, chunk } = part;
+  const [only] = part.legs;
+  assert(only !== undefined, "a part has a leg");
+  const below = layoutOf(only.device);
+  if (chunk !== Infinity || below === undefined) {
+    const legs = part.legs.map((area) => legOf(area));
+    yield { start: offset, end: offset + length, skip: 0, chunk, legs };
+    return;
+  }
+  for (const piece of below.pieces(only)) {
+    const from = Math.max(piece.start, only.offset);
+    const to = Math.min(piece.end, only.offset + length);
+    const start = offset + from - only.offset;
+    const skip = piece.skip + from - piece.start;
+    yield { ...piece, start, end: start + to - from, skip };
+  }
+}
+
+/** A leg; one that lies in a single linear piece below goes straight to that piece's leaf. */
+function legOf(area: Area): Leg {
+  const { device, offset } = area;
+  const below = layoutOf(device);
+  const [piece, second] = below === undefined ? [] : [...below.pieces(area)];
+  const [leg] = piece?.legs ?? [];
+  if (piece === undefined || leg === undefined || second !== undefined || piece.chunk !== Infinity)
+    return { device, below, offset };
+  return { ...leg, offset: leg.offset + offset - piece.start + piece.skip };
+}
+
+/** A range of addresses, cut to a piece, in bytes of the piece's pattern. */
+export function patternOf(piece: Piece, range: ByteRange): ByteRange {
+  const start = Math.max(range.offset, piece.start);
+  const end = Math.min(range.offset + range.length, piece.end);
+  return { offset: start - piece.start + piece.skip, length: Math.max(0, end - start) };
+}
+
+/** What a range of a piece's pattern holds of one leg: one range of the leg, from the leg's beginning. */
+export function legShare(piece: Piece, index: number, window: ByteRange): ByteRange {
+  if (piece.chunk === Infinity) return window;
+  const from = legBytesBefore(piece, index, window.offset);
+  return {
+    offset: from,
+    length: legBytesBefore(piece, index, window.offset + window.length) - from,
+  };
+}
+
+/** Bytes of a leg before a place of the pattern. */
+function legBytesBefore(piece: Piece, index: number, at: number): number {
+  const { chunk, legs } = piece;
+  const row = Math.floor(at / (chunk * legs.length));
+  const rest = at - row * chunk * legs.length - index * chunk;
+  return row * chunk + Math.min(Math.max(rest, 0), chunk);
+}
+
+/** The address of a byte of a leg. */
+export function addressOf(piece: Piece, index: number, inLeg: number): number {
+  if (piece.chunk === Infinity) return inLeg - piece.skip + piece.start;
+  const row = Math.floor(inLeg / piece.chunk);
+  const turn = row * piece.legs.length + index;
+  return turn * piece.chunk + (inLeg - row * piece.chunk) - piece.skip + piece.start;
+}
+
+/** The addresses of a range of a leg, ascending: one range a chunk. */
+export function* outOfLeg(piece: Piece, index: number, range: ByteRange): Generator<ByteRange> {
+  const end = range.offset + range.length;
+  for (let at = range.offset; at < end;) {
+    const stop =
+      piece.chunk === Infinity ? end : Math.min(end, at - (at % piece.chunk) + piece.chunk);
+    yield { offset: addressOf(piece, index, at), length: stop - at };
+    at = stop;
+  }
+}

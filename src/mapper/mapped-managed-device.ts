@@ -1,0 +1,104 @@
+/** MappedManagedDevice: a table whose leaves all keep lists: heals, clears and marks go to the leaf that holds the bytes. */
+import { checkRange, endOf, isPromise, type ByteRange, type MaybePromise } from "../base/index.ts";
+import type { HealWrite, ManagedDevice } from "../device/index.ts";
+import { inTurn } from "./in-turn.ts";
+import { leafWrites } from "./leaf-writes.ts";
+import type { LoadedRow } from "./load-table.ts";
+import { joinedError, MappedDevice, type MappedDeviceOptions } from "./mapped-device.ts";
+import type { Area } from "./target.ts";
+
+/** Pieces that are looked at for one hole. */
+const HOLE_PIECES_MAX = 256;
+
+/** Makes the device of a table: a managed one where all leaves are. */
+export function mappedDevice(
+  rows: readonly LoadedRow[],
+  options: MappedDeviceOptions,
+): MappedDevice | MappedManagedDevice {
+  const devices = rows.flatMap(({ target }) =>
+    target.kind === "device" ? [target.device] : target.legs.map(({ device }) => device),
+  );
+  return devices.every((device) => "heal" in device)
+    ? new MappedManagedDevice(rows, options)
+    : new MappedDevice(rows, options);
+}
+
+/** A table over managed leaves. */
+export class MappedManagedDevice extends MappedDevice implements ManagedDevice {
+  heal(writes: readonly HealWrite[]): MaybePromise<readonly (Error | undefined)[]> {
+    for (const { offset, data } of writes) this.beginChange({ offset, length: data.length });
+    checkApart(writes);
+    const failures = writes.map((): Error[] => []);
+    // one batch a leaf, so that each pays one intent and one set of syncs
+    const done = inTurn(leafWrites(this.layout, writes), ({ device, writes: parts, of }) => {
+      const note = (answers: readonly (Error | undefined)[]): void => {
+        for (const [index, error] of answers.entries()) {
+          if (error !== undefined)
+            failures[of[index] ?? 0]?.push(this.errorOf(error, device) as Error);
+        }
+      };
+      const answers = this.asTable(device, () => (device as ManagedDevice).heal(parts));
+      return isPromise(answers) ? answers.then(note) : note(answers);
+    });
+    const answer = (): readonly (Error | undefined)[] =>
+      failures.map((errors) => (errors.length === 0 ? undefined : joinedError(errors)));
+    return isPromise(done) ? done.then(answer) : answer();
+  }
+
+  /** See `ManagedDevice.clear`; units are the leaves'. @throws {RangeError} if a leaf's share is not whole clear units of it: nothing is cleared */
+  clear(range: ByteRange): MaybePromise<void> {
+    this.beginChange(range);
+    const shares = [...this.layout.shares(range)];
+    for (const share of shares) checkWhole(share);
+    return inTurn(shares, ({ device, offset, length }) =>
+      this.asTable(device, () => (device as ManagedDevice).clear({ offset, length })),
+    );
+  }
+
+  holeFrom(offset: number): number {
+    let length = 0;
+    let pieces = 0;
+    for (const run of this.layout.runs({ offset, length: this.size - offset })) {
+      pieces += 1;
+      const hole = (run.device as ManagedDevice).holeFrom?.(run.offset) ?? 0;
+      length += Math.min(hole, run.length);
+      if (hole < run.length || pieces === HOLE_PIECES_MAX) break;
+    }
+    return length;
+  }
+
+  recordRead(range: ByteRange): void {
+    checkRange(range, this.size);
+    for (const { device, offset, length } of this.layout.shares(range))
+      (device as ManagedDevice).recordRead({ offset, length });
+  }
+
+  recordBad(range: ByteRange, state: "poisoned" | "lost"): void {
+    checkRange(range, this.size);
+    for (const { device, offset, length } of this.layout.shares(range))
+      (device as ManagedDevice).recordBad({ offset, length }, state);
+  }
+}
+
+/** Leaves refuse overlaps too, but the first leaf would have changed by then. */
+function checkApart(writes: readonly HealWrite[]): void {
+  const sorted = writes
+    .map(({ offset, data }) => ({ offset, length: data.length }))
+    .sort((one, other) => one.offset - other.offset);
+  for (const [index, range] of sorted.entries()) {
+    const next = sorted[index + 1];
+    if (next !== undefined && next.offset < endOf(range))
+      throw new RangeError(
+        `Cannot heal: want writes that do not overlap: got two at offset ${next.offset}`,
+      );
+  }
+}
+
+function checkWhole({ device, offset, length }: Area): void {
+  const { clearUnit } = device.capabilities;
+  const end = offset + length;
+  if (offset % clearUnit === 0 && (end % clearUnit === 0 || end === device.size)) return;
+  throw new RangeError(
+    `Cannot clear: want whole clear units of ${clearUnit} bytes of ${device.identity.name}: got offset ${offset}, length ${length} there`,
+  );
+}
