@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Records traces: what the lab's kernel answers to calls over poison, one file a stack.
 # usage: npm run lab:record -- [--seed N] [--cases N] [--out DIR] [STACK | FILE.jsonl]...
-#   STACK: random cases on it. ext4dax direct buffered (the default), linear, stripeN (N: the chunk in sectors), and each of
-#          them with .limited: the firmware clears less than it is asked to
+#   STACK: random cases on it. ext4dax direct buffered (the default), linear, stripeN (N: the chunk in sectors), ext4dax.extents
+#          (files in pieces), and each of them with .limited after it: the firmware clears less than it is asked to
 #   FILE.jsonl: the cases of that trace again, or of lines like a trace's without results; its name says the stack
 # environment: LAB, TIMEOUT, MEMORY (boot.sh has them)
 set -euo pipefail
@@ -24,8 +24,9 @@ usage() {
 
 # Adds one recording, named like the file it makes: add NAME [FILE]
 add() {
-  [[ $1 =~ ^(ext4dax|direct|buffered|linear|stripe(8|16|32|64|128))(\.[a-z0-9-]+)*$ ]] ||
-    usage "no stack is called $1 (ext4dax, direct, buffered, linear, stripe8, 16, 32, 64 or 128, each also with .limited)"
+  [[ $1 =~ ^(ext4dax(\.extents)?|direct|buffered|linear|stripe(8|16|32|64|128))(\.limited)?$ || ${2-} ]] &&
+    [[ $1 =~ ^(ext4dax|direct|buffered|linear|stripe(8|16|32|64|128))(\.[a-z0-9-]+)*$ ]] ||
+    usage "no stack is called $1 (ext4dax, ext4dax.extents, direct, buffered, linear, stripe8, 16, 32, 64 or 128, each also with .limited)"
   names+=("$1")
   [ -z "${2-}" ] || questions[$1]=$2
 }

@@ -48,10 +48,14 @@ static void ask_name(const char *line, struct trial *trial) {
 }
 
 static void check(const struct trial *trial) {
-  uint64_t sectors = (trial->size + PAGE - 1) / PAGE * (PAGE / SECTOR);
-  if (!trial->size || sectors > SECTORS_MAX) fail("case %u: a size of 1 to %u bytes is wanted", trial->number, PAGES_MAX * PAGE);
+  uint64_t pages = (trial->size + PAGE - 1) / PAGE, end = 0;
+  if (!trial->size || pages > PAGES_MAX) fail("case %u: a size of 1 to %u bytes is wanted", trial->number, PAGES_MAX * PAGE);
+  if (trial->seam % PAGE_SECTORS || trial->seam > pages * PAGE_SECTORS) fail("case %u: the seam is at no page of the file", trial->number);
   for (unsigned at = 0; at < trial->ranges; at++)
-    if ((uint64_t)trial->poison[at].sector + trial->poison[at].count > sectors) fail("case %u: poison outside the file", trial->number);
+    if ((uint64_t)trial->poison[at].sector + trial->poison[at].count > pages * PAGE_SECTORS) fail("case %u: poison outside the file", trial->number);
+  for (unsigned at = 0; at < trial->extents; end += trial->extent[at++].pages)
+    if (trial->extent[at].first != end || !strchr("wuh", trial->extent[at].kind)) fail("case %u: extent %u does not follow the one before", trial->number, at);
+  if (trial->extents && end != pages) fail("case %u: its extents have %u pages, the file has %u", trial->number, (unsigned)end, (unsigned)pages);
 }
 
 bool ask_trial(FILE *questions, struct trial *trial) {
@@ -63,6 +67,7 @@ bool ask_trial(FILE *questions, struct trial *trial) {
   const char *head = operation ? operation : end;
   trial->number = (unsigned)field(line, head, "case", 0);
   trial->size = (uint64_t)field(line, head, "size", 0);
+  trial->seam = (unsigned)field(line, head, "seam", (int64_t)(trial->size / PAGE / 2 * PAGE_SECTORS));
   trial->clear = field(line, head, "clear", CLEAR_ALL);
   ask_name(line, trial);
   ask_extents(line, trial);

@@ -31,11 +31,11 @@ static char kind_at(const struct trial *trial, uint64_t offset) {
   return 'w';
 }
 
-/* A device has no sector for a hole's bytes: poison ends there. */
-static bool fits_no_device(const struct trial *trial, int64_t start, int64_t *count) {
-  for (int64_t at = 0; at < *count; at++)
-    if (kind_at(trial, (uint64_t)(start + at) * SECTOR) == 'h') *count = at;
-  return *count == 0;
+/* How many sectors of a range of poison come before a hole, which has no sectors on the device. */
+static int64_t before_hole(const struct trial *trial, int64_t start, int64_t count) {
+  for (int64_t at = 0; at < count; at++)
+    if (kind_at(trial, (uint64_t)(start + at) * SECTOR) == 'h') return at;
+  return count;
 }
 
 static void pick_poison(struct trial *trial) {
@@ -48,7 +48,8 @@ static void pick_poison(struct trial *trial) {
     if (start < 0) start = 0;
     if (start >= sectors) start = sectors - 1;
     if (start + count > sectors) count = sectors - start;
-    if (fits_no_device(trial, start, &count)) continue;
+    count = before_hole(trial, start, count);
+    if (!count) continue;
     trial->poison[trial->ranges++] = (struct range){(uint32_t)start, (uint32_t)count};
   }
 }
@@ -145,6 +146,8 @@ void generate_trial(struct trial *trial, const struct stack *stack, uint64_t see
   trial->extents = 0;
   if (stack->extents) pick_extents(trial);
   else trial->size = pick_size(stack);
+  unsigned pages = (unsigned)((trial->size + PAGE - 1) / PAGE);
+  trial->seam = stack->linear ? (unsigned)random_between(1, pages > 1 ? pages - 1 : 1) * PAGE_SECTORS : 0;
   trial->clear = stack->limited ? pick_clear() : CLEAR_ALL;
   pick_poison(trial);
   unsigned wish = (unsigned)random_between(5, 35);

@@ -90,10 +90,10 @@ static bool run_write(FILE *out, const struct stack *stack, const struct place *
   return memchr(bad, true, sizeof bad);
 }
 
-static void print_head(FILE *out, const struct stack *stack, const struct place *place, const struct trial *trial) {
+static void print_head(FILE *out, const struct stack *stack, const struct trial *trial) {
   fprintf(out, "{\"case\":%u,\"size\":%" PRIu64 ",", trial->number, trial->size);
   if (trial->name[0]) fprintf(out, "\"name\":\"%s\",", trial->name);
-  if (stack->linear) fprintf(out, "\"seam\":%" PRIu64 ",", stack->chunk - place->sector[0] % stack->chunk);
+  if (stack->linear) fprintf(out, "\"seam\":%u,", trial->seam);
   if (trial->clear != CLEAR_ALL) fprintf(out, "\"clear\":%" PRId64 ",", trial->clear);
   for (unsigned at = 0; at < trial->extents; at++) {
     const struct extent *extent = &trial->extent[at];
@@ -111,7 +111,7 @@ static void run_trial(FILE *out, const struct stack *stack, const struct trial *
   stack_reset(stack, &place, trial->number);
   poison(stack, &place, trial);
   if (trial->clear != CLEAR_ALL) stack_limit_clear(stack, trial->clear);
-  print_head(out, stack, &place, trial);
+  print_head(out, stack, trial);
   for (unsigned at = 0; at < trial->operations; at++) {
     const struct operation *operation = &trial->operation[at];
     if (!whole && !left && at + 1 < trial->operations) continue;
@@ -173,7 +173,7 @@ int main(int count, char **words) {
   setvbuf(out, 0, _IOFBF, 1 << 18);
   stack_open(&stack, options.device, words + optind, (unsigned)(count - optind));
   stack_limit_clear(&stack, CLEAR_ALL);
-  place_files(&stack, options.seed);
+  place_files(&stack);
   run_trials(out, &stack, &options);
   if (fflush(out) || fsync(fileno(out)) || fclose(out) || rename(part, options.out)) fail("%s: %s", options.out, strerror(errno));
   return 0;

@@ -39,6 +39,7 @@ struct trial {
   unsigned number;
   uint64_t size;
   int64_t clear; /* the most bytes that one clear of the firmware clears; -1: it refuses */
+  unsigned seam; /* of a linear stack: sectors before the second leg's part; the file's length where it has no such part */
   char name[48]; /* what an asked trial calls itself */
   unsigned extents, ranges, operations;
   struct extent extent[EXTENTS_MAX]; /* none: the whole file is one written extent */
@@ -85,7 +86,7 @@ void generate_trial(struct trial *trial, const struct stack *stack, uint64_t see
 bool ask_trial(FILE *questions, struct trial *trial);
 
 /* place.c */
-void place_files(const struct stack *stack, uint64_t seed);
+void place_files(const struct stack *stack);
 struct place place_of(const struct stack *stack, const struct trial *trial);
 void place_leave(const struct stack *stack, const struct trial *trial, const struct place *place);
 

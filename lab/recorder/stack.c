@@ -43,6 +43,7 @@ void stack_limit_clear(const struct stack *stack, int64_t bytes) {
 /* Poison goes in sector by sector: before 6.7 the list loses the tail of a range that is set over several records. */
 void stack_inject(const struct stack *stack, const struct place *place, uint32_t sector) {
   char text[32];
+  if (place->sector[sector / PAGE_SECTORS] == NOWHERE) fail("%s: sector %u is in a hole and cannot be bad", stack->name, sector);
   uint64_t at = place->sector[sector / PAGE_SECTORS] + sector % PAGE_SECTORS, row = at / stack->chunk;
   uint64_t on_leg = row / stack->legs * stack->chunk + at % stack->chunk;
   int length = snprintf(text, sizeof text, "%llu 1\n", (unsigned long long)on_leg);
