@@ -16,6 +16,9 @@ export type ErrorCode =
   | "EEXIST"
   | "EBUSY"
   | "ENOSPC"
+  | "EINVAL"
+  | "ENXIO"
+  | "EFAULT"
   | "EISDIR"
   | "ENOTDIR"
   | "EINVAL"
@@ -41,6 +44,12 @@ export const ERROR_CODES: Readonly<
   EBUSY: { errno: 16, exitCode: 4 },
   /** The disk that we write to is full. */
   ENOSPC: { errno: 28, exitCode: 3 },
+  /** The device does not take this value: not aligned to its unit, outside it, or a text of another form. */
+  EINVAL: { errno: 22, exitCode: 3 },
+  /** The device or its part is not there, or its firmware failed. */
+  ENXIO: { errno: 6, exitCode: 3 },
+  /** The device has no such address; as Linux, also a recovery write that could not be done. */
+  EFAULT: { errno: 14, exitCode: 1 },
   /** The thing exists but is of the wrong kind (a directory, a pipe). */
   EISDIR: { errno: 21, exitCode: 3 },
   ENOTDIR: { errno: 20, exitCode: 3 },
