@@ -16,6 +16,8 @@ export type ErrorCode =
   | "EEXIST"
   | "EBUSY"
   | "ENOSPC"
+  | "ENXIO"
+  | "EFAULT"
   | "EISDIR"
   | "ENOTDIR"
   | "EINVAL"
@@ -41,10 +43,14 @@ export const ERROR_CODES: Readonly<
   EBUSY: { errno: 16, exitCode: 4 },
   /** The disk that we write to is full. */
   ENOSPC: { errno: 28, exitCode: 3 },
+  /** The device or its part is not there, or its firmware failed. */
+  ENXIO: { errno: 6, exitCode: 3 },
+  /** The device has no such address; as Linux, also a recovery write that could not be done. */
+  EFAULT: { errno: 14, exitCode: 1 },
   /** The thing exists but is of the wrong kind (a directory, a pipe). */
   EISDIR: { errno: 21, exitCode: 3 },
   ENOTDIR: { errno: 20, exitCode: 3 },
-  /** An argument that the system call refuses: an offset, an alignment, flags that exclude each other. */
+  /** An argument that the call or the device refuses: an offset, an alignment, flags that exclude each other, a text of another form. */
   EINVAL: { errno: 22, exitCode: 3 },
   /** The device or target has no such operation. */
   EOPNOTSUPP: { errno: 95, exitCode: 3 },

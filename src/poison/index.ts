@@ -5,6 +5,13 @@
  * or a recorded acknowledgement (R4). Stands on base and os.
  */
 export {
+  BADBLOCKS_LIMIT,
+  BadblocksTable,
+  type BadblocksRecord,
+  type BadblocksTableOptions,
+} from "./badblocks-table.ts";
+export { populateBadblocks, type PopulatedBadblocks } from "./badblocks-populate.ts";
+export {
   PoisonList,
   type PoisonChange,
   type PoisonState,

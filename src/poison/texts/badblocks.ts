@@ -9,8 +9,9 @@ import type { PoisonView } from "../poison-list.ts";
 import { ListBuilder, shown, type ParsedList, type ParseOptions } from "./parsed-list.ts";
 import { roundedBad } from "./rounded-bad.ts";
 
-/** Bytes after which the kernel stops showing. */
+/** Bytes after which the kernel stops showing, and what of them a read of the file gives: its last is the NUL (fs/sysfs/file.c). */
 const PAGE_BYTES = 4096;
+const SHOWN_BYTES = PAGE_BYTES - 1;
 /** Records after which the kernel stops recording. */
 const TABLE_RECORDS = 512;
 
@@ -22,7 +23,7 @@ const TABLE_RECORDS = 512;
 export function parseBadblocks(text: string, options: ParseOptions): ParsedList {
   const builder = new ListBuilder("badblocks", options);
   const lines = text.split("\n");
-  const cut = text.length === PAGE_BYTES && !text.endsWith("\n");
+  const cut = text.length === SHOWN_BYTES || (text.length === PAGE_BYTES && !text.endsWith("\n"));
   let records = 0;
   lines.forEach((line, index) => {
     const space = line.indexOf(" ");
