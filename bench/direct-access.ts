@@ -8,12 +8,14 @@ import { closeSync, fsyncSync, mkdtempSync, openSync, rmSync, writeSync } from "
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createPrng } from "../src/base/index.ts";
+import { ExtentTable } from "../src/dax/index.ts";
 import {
   adoptImage,
   openDevice,
   type DirectAccess,
   type MediaDevice,
 } from "../src/device/index.ts";
+import { mapFile, type MappedFile } from "../src/file/index.ts";
 
 const SIZE = 1024 ** 3;
 const RANGES = 100_000;
@@ -87,6 +89,28 @@ function storeThrough(direct: DirectAccess): Operation {
   };
 }
 
+/** All of a device as a mapped file. */
+function mappedOf(device: MediaDevice): MappedFile {
+  const extents = new ExtentTable([{ offset: 0, length: device.size, kind: "data", device: 0 }]);
+  const { size } = device;
+  const direct = directOf(device);
+  return mapFile({ name: "bench", device, direct, pageSize: PAGE_SIZE, extents, size });
+}
+
+/** Loads of a mapped file. */
+function loadMapped(mapping: MappedFile): Operation {
+  return (into, offset) => {
+    if (mapping.load(into, offset) !== into.length) throw new Error("short");
+  };
+}
+
+/** Stores of a mapped file. */
+function storeMapped(mapping: MappedFile): Operation {
+  return (from, offset) => {
+    if (mapping.store(from, offset) !== from.length) throw new Error("short");
+  };
+}
+
 function median(values: readonly number[]): number {
   return [...values].sort((one, other) => one - other)[values.length >>> 1] ?? 0;
 }
@@ -152,6 +176,8 @@ function main(): void {
         ["bare copy again (noise)", ((into, offset) => bare(into, offset)) as Operation],
         ["probe and load, empty list", loadThrough(directOf(empty))],
         [`probe and load, ${RANGES} ranges`, loadThrough(directOf(listed))],
+        ["mapped load, empty list", loadMapped(mappedOf(empty))],
+        [`mapped load, ${RANGES} ranges`, loadMapped(mappedOf(listed))],
       ] as const;
       compare("load", ways, one);
     }
@@ -162,6 +188,7 @@ function main(): void {
     const stored = [
       ["bare copy into the mapping", (from, offset) => target.set(from, offset)],
       ["probe and store, empty list", storeThrough(directOf(writable))],
+      ["mapped store, empty list", storeMapped(mappedOf(writable))],
     ] as const satisfies readonly (readonly [string, Operation])[];
     for (const one of CASES) compare("store", stored, one);
     for (let index = 0; index < RANGES; index += 1)

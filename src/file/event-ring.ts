@@ -70,10 +70,13 @@ export class EventRing {
     else this.#overflowed(event.range, 1);
   }
 
-  /** Takes what another ring held. */
-  add({ events, overflow, overflowRange }: RingContent): void {
+  /** Takes what another ring holds. */
+  add(other: EventRing): void {
+    const required = this.#required + other.required;
+    const { events, overflow, overflowRange } = other.take();
     for (const event of events) this.push(event);
     if (overflowRange !== undefined) this.#overflowed(overflowRange, overflow);
+    this.#required = required;
   }
 
   /** Takes everything out. */

@@ -200,6 +200,8 @@ export class MappedFile {
     if (!this.#isOpen)
       throw new StorageError("EIO", `Cannot use the mapping of ${path}: it is closed`, { path });
     checkRange({ offset, length }, this.size);
+    // An access that ended in an error of the device's left its fault here.
+    this.#recorder.take();
     if (this.#dax.alive || length === 0) return true;
     this.#recorder.lose({ offset, length });
     return false;

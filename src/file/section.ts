@@ -44,9 +44,8 @@ export class EventRings {
   begin(capacity: number): Section {
     const ring = new EventRing(capacity);
     const section = new Section(ring, {
-      isOpen: () => this.#sections.includes(section),
       end: () => this.#end(section),
-      giveUp: (content) => this.#innermost().add(content),
+      abandon: () => this.#abandon(section),
     });
     this.#sections.push(section);
     return section;
@@ -58,6 +57,14 @@ export class EventRings {
     this.#sections.pop();
   }
 
+  /** Ends a section and all that began in it; each gives what it holds to the ring around it. */
+  #abandon(section: Section): void {
+    while (this.#sections.includes(section)) {
+      const innermost = this.#sections.pop();
+      innermost?.giveUp(this.#innermost());
+    }
+  }
+
   #innermost(): EventRing {
     return this.#sections.at(-1)?.ring ?? this.#outside;
   }
@@ -65,9 +72,8 @@ export class EventRings {
 
 /** What a section asks of the mapping's rings. */
 interface SectionOwner {
-  isOpen(): boolean;
   end(): void;
-  giveUp(content: RingContent): void;
+  abandon(): void;
 }
 
 /** One open section. */
@@ -100,10 +106,15 @@ export class Section {
     return this.#result;
   }
 
-  /** Ends the section because its code threw: what it holds goes to the ring around it, so that nothing is dropped. */
+  /** Ends the section because its code threw: what it and the sections in it hold goes to the ring around it, so that nothing is dropped. */
   abandon(): void {
-    if (!this.#owner.isOpen()) return;
-    this.#owner.end();
-    this.#owner.giveUp(this.ring.take());
+    this.#owner.abandon();
+  }
+
+  /** Hands what it holds to another ring; the mapping's own way to end it. */
+  giveUp(to: EventRing): void {
+    const failed = this.ring.required;
+    to.add(this.ring);
+    this.#result = { events: [], overflow: 0, overflowRange: undefined, failed };
   }
 }

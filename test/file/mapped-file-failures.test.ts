@@ -1,7 +1,13 @@
 /** What a mapping hears of its device: AR and AO, S44, heals, a device that goes. */
 import { expect, test } from "vitest";
-import { BUS_ADRERR, BUS_MCEERR_AO, BUS_MCEERR_AR, daxDeviceOf } from "../../src/dax/index.ts";
-import { sliceDevice } from "../../src/device/index.ts";
+import {
+  BUS_ADRERR,
+  BUS_MCEERR_AO,
+  BUS_MCEERR_AR,
+  daxDeviceOf,
+  ExtentTable,
+} from "../../src/dax/index.ts";
+import { createMemoryDevice, sliceDevice, type DirectAccess } from "../../src/device/index.ts";
 import { mapFile, openFile, RWF_RECOVERY_DATA } from "../../src/file/index.ts";
 import { PAGE, testFile } from "../dax/support/dax-file.ts";
 import { faultOf } from "./support/fault-of.ts";
@@ -37,6 +43,19 @@ test("lsb is 21 where memory was mapped in 2 MiB, and 12 where it was not, or be
   expect(small.takeEvents().events.map(({ lsb }) => lsb)).toEqual([12]);
   dax.memoryFailure({ offset: HUGE + 50_000, lsb: 6 });
   expect(mapping.takeEvents().events.map(({ lsb }) => lsb)).toEqual([12]);
+});
+
+test("lsb is 30 where a device is mapped in 1 GiB, as device-dax does", () => {
+  const device = createMemoryDevice({ size: 2 ** 30 });
+  const extents = new ExtentTable([{ offset: 0, length: device.size, kind: "data", device: 0 }]);
+  const { size } = device;
+  const direct = device.direct as DirectAccess;
+  const mapping = mapFile(
+    { name: "device", device, direct, pageSize: PAGE, extents, size },
+    { largestShift: 30 },
+  );
+  daxDeviceOf(device).memoryFailure({ offset: HUGE, lsb: 6 });
+  expect(mapping.takeEvents().events.map(({ lsb }) => lsb)).toEqual([30]);
 });
 
 test("S44: MADV_HWPOISON keeps programs from the page, lists nothing, and pread still works", async () => {

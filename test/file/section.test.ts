@@ -59,6 +59,28 @@ test("section() whose code throws ends, and its events go to the ring around it"
   expect(outer.failed).toBe(1);
 });
 
+test("section() whose code throws with a section of its own open ends both, and throws what the code threw", () => {
+  const mapping = mappingOf();
+  const around = mapping.beginSection({ capacity: 1 });
+  expect(() =>
+    mapping.section(() => {
+      mapping.beginSection({ capacity: 1 });
+      for (let time = 0; time < 3; time += 1) mapping.load(new Uint8Array(1), PAGE);
+      throw new Error("of the program");
+    }),
+  ).toThrow("of the program");
+  const { events, failed, overflow, overflowRange } = around.end();
+  expect([events.length, failed, overflow]).toEqual([1, 3, 2]);
+  expect(overflowRange).toEqual({ offset: PAGE, length: PAGE });
+  expect(() => mapping.load(new Uint8Array(1), PAGE)).toThrow(MemoryError);
+});
+
+test("section() that leaves a section open is told so, and both end", () => {
+  const mapping = mappingOf();
+  expect(() => mapping.section(() => mapping.beginSection())).toThrow(RangeError);
+  expect(() => mapping.load(new Uint8Array(1), PAGE)).toThrow(MemoryError);
+});
+
 test("a full ring keeps the first events, counts the others, and tells where they lay", () => {
   const mapping = mappingOf();
   const section = mapping.beginSection({ capacity: 2 });
