@@ -12,31 +12,24 @@
  */
 import { MediaError, roundDown, type ByteRange } from "../base/index.ts";
 import type { Device } from "../device/index.ts";
-import { mediaError, type CallMode, type DaxFile } from "./dax-file.ts";
+import { mediaError, type DaxFile } from "./dax-file.ts";
 import type { IoVector } from "./io-vector.ts";
 
 /**
- * Writes the vector at `offset`. The caller has checked that all of the range is data inside the file.
+ * Writes the vector at its offset, as hard as its mode says. The caller has checked that all of the range is data inside the file.
  *
  * @returns bytes written, from the start of the request
  * @throws {MediaError} EIO if not even the first byte could be written
  */
-export function daxWrite(
-  file: DaxFile,
-  vector: IoVector,
-  options: { readonly offset: number; readonly mode: CallMode },
-): number {
-  const { offset, mode } = options;
-  const end = offset + vector.length;
+export function daxWrite(file: DaxFile, vector: IoVector): number {
+  const { offset, end } = vector;
   let position = offset;
   try {
     while (position < end) {
-      const index = file.extents.find(position);
-      const stop = Math.min(end, file.extents.stop(index));
-      const moved = writeWindow(file, vector, { index, position, stop, mode });
+      const moved = writeWindow(file, vector, position);
       if (moved > 0) position += moved;
       else if (position > offset) break;
-      else throw mediaError(file, "pwritev2", deviceRange(file, { index, position, stop }));
+      else throw mediaError(file, "pwritev2", deviceRange(file, position, end));
     }
   } catch (error) {
     // `dax_iomap_rw`: any progress hides the error.
@@ -45,38 +38,32 @@ export function daxWrite(
   return position - offset;
 }
 
-interface Window {
-  /** Index of the extent. */
-  readonly index: number;
-  readonly position: number;
-  /** Where the request ends, in this extent. */
-  readonly stop: number;
-  readonly mode: CallMode;
-}
-
-function deviceRange(file: DaxFile, { index, position, stop }: Omit<Window, "mode">): ByteRange {
-  return { offset: file.extents.deviceOf(index, position), length: stop - position };
+function deviceRange(file: DaxFile, position: number, end: number): ByteRange {
+  const index = file.extents.find(position);
+  const length = Math.min(end, file.extents.stop(index)) - position;
+  return { offset: file.extents.deviceOf(index, position), length };
 }
 
 /** One turn of `dax_iomap_iter`'s loop. @returns bytes written */
-function writeWindow(file: DaxFile, vector: IoVector, window: Window): number {
+function writeWindow(file: DaxFile, vector: IoVector, position: number): number {
   const { direct, extents, pageSize } = file;
-  const { index, position, stop, mode } = window;
+  const index = extents.find(position);
+  const wanted = Math.min(vector.end, extents.stop(index)) - position;
   const inPage = position % pageSize;
   const at = extents.deviceOf(index, position);
   const page = (at - inPage) / pageSize;
-  const pages = Math.ceil((inPage + stop - position) / pageSize);
+  const pages = Math.ceil((inPage + wanted) / pageSize);
   const granted = direct.probe(page, pages, "access");
   if (granted > 0) {
-    const step = Math.min(granted * pageSize - inPage, stop - position);
+    const step = Math.min(granted * pageSize - inPage, wanted);
     store(file, vector, { offset: at, length: step });
     return step;
   }
-  if (mode === "failFast") return 0;
-  if (mode === "recovery") return heal(file, vector, { offset: at, length: stop - position });
+  if (vector.mode === "failFast") return 0;
+  if (vector.mode === "recovery") return heal(file, vector, { offset: at, length: wanted });
   const stride = direct.probe(page, pages, "recovery");
   if (stride === 0) return 0;
-  const step = Math.min(stride * pageSize - inPage, stop - position);
+  const step = Math.min(stride * pageSize - inPage, wanted);
   const moved = direct.recoveryWrite(vector.gather(step), at);
   vector.skip(moved);
   return moved;

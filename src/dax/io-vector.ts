@@ -1,12 +1,16 @@
 /**
- * IoVector: the buffers of one call as one run of bytes, with a place in it, as Linux' `struct iov_iter`. One object serves call after
- * call: a call with one buffer allocates nothing but the views that it needs.
+ * IoVector: one call: its buffers as one run of bytes with a place in it, as Linux' `struct iov_iter`, and where in the file and how hard it
+ * tries, as `struct kiocb`. One object serves call after call: a call with one buffer allocates nothing but the views that it needs.
  */
+import type { CallMode } from "./dax-file.ts";
 
 /** The buffers of a call, and how far it has come. */
 export class IoVector {
-  /** Bytes of all buffers. */
+  /** Bytes of the call. */
   length = 0;
+  /** First byte in the file. */
+  offset = 0;
+  mode: CallMode = "access";
   #one: Uint8Array | undefined;
   #parts: readonly Uint8Array[] = [];
   #index = 0;
@@ -31,6 +35,11 @@ export class IoVector {
     for (const part of buffers) length += part.length;
     this.length = Math.min(length, limit);
     return this;
+  }
+
+  /** Byte of the file behind the call. */
+  get end(): number {
+    return this.offset + this.length;
   }
 
   /** The next bytes that lie together: at most `count`, at least one where any is left. Empty buffers are passed over. */

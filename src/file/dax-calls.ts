@@ -53,7 +53,9 @@ export class DaxCalls implements FileCalls<"sync"> {
     const at = this.#begin(buffers, offset);
     const vector = this.#vector(buffers);
     try {
-      const count = daxRead(this.#file, vector, { offset: at, mode });
+      vector.offset = at;
+      vector.mode = mode;
+      const count = daxRead(this.#file, vector);
       if (offset === -1) this.#cursor.position = at + count;
       return count;
     } finally {
@@ -69,7 +71,9 @@ export class DaxCalls implements FileCalls<"sync"> {
     const vector = this.#vector(buffers);
     try {
       vector.length = checkWrite(this.#place, at, vector.length);
-      const count = daxWrite(this.#file, vector, { offset: at, mode });
+      vector.offset = at;
+      vector.mode = mode;
+      const count = daxWrite(this.#file, vector);
       if (offset === -1) this.#cursor.position = at + count;
       if ((flags & (RWF_DSYNC | RWF_SYNC)) !== 0) this.fsync();
       return count;
