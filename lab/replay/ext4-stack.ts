@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { createMemoryDevice } from "../../src/device/index.ts";
 import { openFile } from "../../src/file/index.ts";
 import { openFileMap, type FileMap } from "../../src/fs/index.ts";
-import { openedOn, PAGE, UNITS, type Stack } from "./stack.ts";
+import { openInPieces } from "./pieces-stack.ts";
+import { oneRun, openedOn, PAGE, UNITS, type Stack } from "./stack.ts";
 
 /** Images are kept below one block group's 128 MiB with two files of each size, so that nothing cuts a file in two. */
 const IMAGE_BYTES = 48 * 1024 * 1024;
@@ -33,7 +34,9 @@ export async function openExt4Stack(sizes: readonly number[]): Promise<Stack> {
   }
   if (group.length > 0) await finish();
   return {
-    async open({ size, clearLimit }) {
+    async open(wanted) {
+      if (wanted.extents !== undefined) return openInPieces(wanted, wanted.extents);
+      const { size, clearLimit } = wanted;
       const image = images.get(size);
       if (image === undefined)
         throw new Error(`Cannot open a file of ${size} bytes: the image has none`);
@@ -43,7 +46,7 @@ export async function openExt4Stack(sizes: readonly number[]): Promise<Stack> {
       return openedOn({
         device,
         file,
-        at,
+        pieces: oneRun(size, at),
         leaf: (offset) => ({ device, offset: at + offset }),
         setContent: (content) => image.bytes.set(content, at),
       });

@@ -6,7 +6,7 @@ import { createMemoryDevice, type SimulatedDevice } from "../../src/device/index
 import { ExtentTable } from "../../src/dax/index.ts";
 import { OpenedFile } from "../../src/file/opened-file.ts";
 import { loadTable, mappedDevice, parseTable } from "../../src/mapper/index.ts";
-import { openedOn, PAGE, UNITS, type Opened, type Stack, type Wanted } from "./stack.ts";
+import { oneRun, openedOn, PAGE, UNITS, type Opened, type Stack, type Wanted } from "./stack.ts";
 
 const SECTOR = 512;
 
@@ -74,7 +74,7 @@ function opened({ size, clearLimit }: Wanted, table: Table): Opened {
   return openedOn({
     device,
     file,
-    at: 0,
+    pieces: oneRun(size, 0),
     leaf: (offset) => {
       const [leg, at] = table.placeOf(offset);
       return { device: leg === 0 ? one : two, offset: at };

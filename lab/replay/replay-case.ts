@@ -33,6 +33,7 @@ export async function replayCase(stack: Stack, trace: TraceCase): Promise<Replay
     size: trace.size,
     clearLimit: limitOf(trace),
     seam: trace.seam,
+    extents: trace.extents,
   });
   const content = new Uint8Array(trace.size);
   for (let at = 0; at < content.length; at += 1) content[at] = 7 * at + trace.case;

@@ -9,7 +9,7 @@ import { createMemoryDevice } from "../../src/device/index.ts";
 import { openFile, type Face } from "../../src/file/index.ts";
 import { openExt4Stack } from "./ext4-stack.ts";
 import { linearStack, stripedStack } from "./mapped-stack.ts";
-import { openedOn, UNITS, type Stack } from "./stack.ts";
+import { oneRun, openedOn, UNITS, type Stack } from "./stack.ts";
 
 /** A stack by its name. @param sizes every file size that will be asked for */
 export async function openStack(name: string, sizes: readonly number[]): Promise<Stack> {
@@ -29,7 +29,7 @@ function blockStack(face: Face): Stack {
       return openedOn({
         device,
         file: await openFile(device, { face }),
-        at: 0,
+        pieces: oneRun(size, 0),
         leaf: (offset) => ({ device, offset }),
         setContent: (content) => bytes.set(content),
       });

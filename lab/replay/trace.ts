@@ -27,6 +27,8 @@ export interface TraceCase {
   readonly clear?: number;
   /** Sectors of the file before the border of two rows of a linear table. @default none */
   readonly seam?: number;
+  /** Extents of the file in pages, "w" written, "u" unwritten; holes between them. @default one written extent */
+  readonly extents?: readonly (readonly [first: number, pages: number, kind: "w" | "u"])[];
   readonly ops: readonly TraceOperation[];
 }
 

@@ -67,7 +67,7 @@ function readWindow(file: DaxFile, vector: IoVector, position: number): number {
   const wanted = Math.min(windowEnd, file.size) - position;
   const step = Math.min(granted * pageSize - inPage, wanted);
   const moved = granted === 0 ? 0 : load(file, vector, { at, count: step });
-  if (moved === step || vector.mode === "access") return moved;
+  if (vector.mode === "access" || (granted > 0 && moved === step)) return moved;
   return moved + loadUpTo(file, vector, position + moved);
 }
 
