@@ -28,21 +28,35 @@ export class MappedManagedDevice extends MappedDevice implements ManagedDevice {
   heal(writes: readonly HealWrite[]): MaybePromise<readonly (Error | undefined)[]> {
     for (const { offset, data } of writes) this.beginChange({ offset, length: data.length });
     checkApart(writes);
-    const failures = writes.map((): Error[] => []);
+    const failures = writes.map((write) => this.#refusals(write));
+    const isPossible = (index: number): boolean => failures[index]?.length === 0;
     // one batch a leaf, so that each pays one intent and one set of syncs
-    const done = inTurn(leafWrites(this.layout, writes), ({ device, writes: parts, of }) => {
-      const note = (answers: readonly (Error | undefined)[]): void => {
-        for (const [index, error] of answers.entries()) {
-          if (error !== undefined)
-            failures[of[index] ?? 0]?.push(this.errorOf(error, device) as Error);
-        }
-      };
-      const answers = this.asTable(device, () => (device as ManagedDevice).heal(parts));
-      return isPromise(answers) ? answers.then(note) : note(answers);
-    });
+    const done = inTurn(
+      leafWrites(this.layout, writes, isPossible),
+      ({ device, writes: parts, of }) => {
+        const note = (answers: readonly (Error | undefined)[]): void => {
+          for (const [index, error] of answers.entries()) {
+            if (error !== undefined)
+              failures[of[index] ?? 0]?.push(this.errorOf(error, device) as Error);
+          }
+        };
+        const answers = this.asTable(device, () => (device as ManagedDevice).heal(parts));
+        return isPromise(answers) ? answers.then(note) : note(answers);
+      },
+    );
     const answer = (): readonly (Error | undefined)[] =>
       failures.map((errors) => (errors.length === 0 ? undefined : joinedError(errors)));
     return isPromise(done) ? done.then(answer) : answer();
+  }
+
+  /** Why a write cannot be tried: a part of it has no recovery. */
+  #refusals({ offset, data }: HealWrite): Error[] {
+    try {
+      this.checkRecovers(this.layout.runs({ offset, length: data.length }));
+      return [];
+    } catch (error) {
+      return [error as Error];
+    }
   }
 
   /** See `ManagedDevice.clear`; units are the leaves'. @throws {RangeError} if a leaf's share is not whole clear units of it: nothing is cleared */
