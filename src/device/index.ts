@@ -51,6 +51,7 @@ export { scrub, type ScrubOptions, type ScrubResult } from "./scrub.ts";
 export {
   createMemoryDevice,
   SimulatedDevice,
+  type FaultyDevice,
   type MemoryDeviceOptions,
   type SimulatedDeviceOptions,
 } from "./simulated-device.ts";

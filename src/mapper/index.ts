@@ -21,4 +21,13 @@ export {
   type StackText,
 } from "./stack-text.ts";
 export { formatRow, formatTable, parseTable, type TableRow } from "./table-text.ts";
-export type { Area, DeviceTarget, MapTarget, Target, TargetRow, TargetType } from "./target.ts";
+export { addressesAbove, tablesOf, walkDown, type WalkStep } from "./walk.ts";
+export type {
+  Area,
+  DevicePlace,
+  DeviceTarget,
+  MapTarget,
+  Target,
+  TargetRow,
+  TargetType,
+} from "./target.ts";

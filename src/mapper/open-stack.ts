@@ -47,9 +47,8 @@ export interface OpenStackOptions {
 export interface OpenStack {
   /** The top; closing it closes all. */
   readonly device: ManagedDevice;
-  readonly text: StackText;
-  /** The top's rows. */
-  readonly rows: readonly LoadedRow[];
+  /** The same without the seam. */
+  readonly table: MappedManagedDevice;
 }
 
 /**
@@ -129,7 +128,7 @@ class StackOpener {
     const device = mappedDevice(rows, { name: path, owned: this.#opened }) as MappedManagedDevice;
     this.#takeList(device);
     const { checked = false } = this.#options;
-    return { device: checked ? checkedDevice(device) : device, text: scope.text, rows };
+    return { device: checked ? checkedDevice(device) : device, table: device };
   }
 
   /** Closes what an opening that failed has open; only the first failure is told. */

@@ -2,7 +2,12 @@
 import { describe, expect, test } from "vitest";
 import { StorageError } from "../../src/base/index.ts";
 import { createMemoryDevice, type ManagedDevice } from "../../src/device/index.ts";
-import { loadTable, mappedDevice, parseTable, type MappedManagedDevice } from "../../src/mapper/index.ts";
+import {
+  loadTable,
+  mappedDevice,
+  parseTable,
+  type MappedManagedDevice,
+} from "../../src/mapper/index.ts";
 
 const leaf = (name: string): ManagedDevice => createMemoryDevice({ size: 65_536, name });
 
