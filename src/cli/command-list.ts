@@ -31,6 +31,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/list.ts")).list,
   },
   {
+    name: "table",
+    summary: "show what of a stack maps where",
+    load: async () => (await import("./commands/table.ts")).table,
+  },
+  {
     name: "survey",
     summary: "tell which bytes of which files are gone",
     load: async () => (await import("./commands/survey.ts")).survey,

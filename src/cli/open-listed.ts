@@ -1,6 +1,7 @@
 /** openListed: a device with the list that `--poison` brings, for commands that need no file system. */
 import { StorageError } from "../base/index.ts";
-import { openDevice, type MediaDevice, type OpenDeviceOptions } from "../device/index.ts";
+import type { ManagedDevice, OpenDeviceOptions } from "../device/index.ts";
+import { openImage } from "../mapper/index.ts";
 import { readPoisonListFor } from "../rescue/index.ts";
 
 /** What is opened, and how. */
@@ -11,7 +12,7 @@ export interface OpenListedOptions {
 }
 
 /**
- * Opens an image with a list in any of the texts; the image's own list wins.
+ * Opens an image or a stack with a list in any of the texts; the image's own list wins.
  *
  * @returns the device, and what the list leaves open
  * @throws {StorageError} of image and list
@@ -19,19 +20,22 @@ export interface OpenListedOptions {
 export async function openListed(
   image: string,
   options: OpenListedOptions,
-): Promise<{ readonly device: MediaDevice; readonly notes: readonly string[] }> {
+): Promise<{ readonly device: ManagedDevice; readonly notes: readonly string[] }> {
   const { access, poison } = options;
-  if (poison === undefined) return { device: openFilled(image, { access }), notes: [] };
+  if (poison === undefined) return { device: await openFilled(image, { access }), notes: [] };
   const { ranges, notes, incomplete } = await readPoisonListFor(image, poison);
   const more = incomplete ? [`List ${poison} is not whole: more may be bad than it names`] : [];
-  return { device: openFilled(image, { access, poison: ranges }), notes: [...notes, ...more] };
+  return {
+    device: await openFilled(image, { access, poison: ranges }),
+    notes: [...notes, ...more],
+  };
 }
 
 /** An empty file is no image: a list of nothing would look like good news. */
-function openFilled(image: string, options: OpenDeviceOptions): MediaDevice {
-  const device = openDevice(image, options);
+async function openFilled(image: string, options: OpenDeviceOptions): Promise<ManagedDevice> {
+  const device = openImage(image, options);
   if (device.size > 0) return device;
-  device.close();
+  await device.close();
   throw new StorageError("EBADMSG", `Cannot open ${image}: it is empty`, {
     path: image,
     syscall: "open",

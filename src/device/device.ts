@@ -60,6 +60,16 @@ export interface Capabilities {
   readonly mediated: boolean;
   /** Whether writes are refused. */
   readonly readOnly: boolean;
+  /**
+   * Whether it knows poison and can be asked to recover. Where not (a segment, a window), "recovery" and heals are refused with EOPNOTSUPP
+   * before any byte moves, and its list is for ever empty; `clear: "none"` alone is a device that knows, and cannot clear (EIO, R5).
+   */
+  readonly recovers: boolean;
+}
+
+/** The mode in which a device gives the most of what it has: "recovery", or "access" where it has no recovery. */
+export function thoroughMode(device: { readonly capabilities: Capabilities }): AccessMode {
+  return device.capabilities.recovers ? "recovery" : "access";
 }
 
 /** Who a device is, so that state is never applied to another one. */

@@ -6,11 +6,19 @@
  *      "device": {"poisonUnit": 64, "clearUnit": 256, "clear": "firmware"},
  *      "faults": [{"kind": "poison", "offset": 4096, "length": 128, "latent": true}]}
  */
-import { checkRange, createPrng, StorageError, type ByteRange, type Prng } from "../base/index.ts";
+import {
+  checkRange,
+  createPrng,
+  isPromise,
+  StorageError,
+  type ByteRange,
+  type MaybePromise,
+  type Prng,
+} from "../base/index.ts";
 import type { FaultKind } from "../poison/index.ts";
 import type { ClearKind } from "./device.ts";
 import { checkSettings } from "./image-settings.ts";
-import type { SimulatedDevice } from "./simulated-device.ts";
+import type { FaultyDevice, SimulatedDevice } from "./simulated-device.ts";
 
 /** One range that fails. Bytes. */
 export interface PlannedFault extends ByteRange {
@@ -120,7 +128,11 @@ function drawLength(prng: Prng, most: number): number {
  * @returns the ranges as the device rounded them out, in the plan's order
  * @throws {StorageError} ESTALE if the plan is for a device of another size; nothing is changed then
  */
-export function applyFaultPlan(device: SimulatedDevice, plan: FaultPlan): ByteRange[] {
+export function applyFaultPlan(device: SimulatedDevice, plan: FaultPlan): ByteRange[];
+/** The same for a stack of simulated devices. @throws {StorageError} ESTALE if the plan is for a device of another size */
+export function applyFaultPlan(device: FaultyDevice, plan: FaultPlan): MaybePromise<ByteRange[]>;
+/** Either. @throws {StorageError} ESTALE if the plan is for a device of another size */
+export function applyFaultPlan(device: FaultyDevice, plan: FaultPlan): MaybePromise<ByteRange[]> {
   if (plan.size !== device.size) {
     throw new StorageError(
       "ESTALE",
@@ -133,8 +145,8 @@ export function applyFaultPlan(device: SimulatedDevice, plan: FaultPlan): ByteRa
     device.setFault({ offset, length, kind, on: true });
     return { offset, length };
   });
-  device.flush();
-  return done;
+  const flushed = device.flush();
+  return isPromise(flushed) ? flushed.then(() => done) : done;
 }
 
 /** A plan as text: JSON, one fault a line. */

@@ -95,5 +95,6 @@ export function capabilitiesOf(settings: ImageSettings, readOnly: boolean): Capa
     failedRead: "cheap",
     mediated: true,
     readOnly,
+    recovers: true,
   };
 }

@@ -7,6 +7,7 @@ export { checkedDevice } from "./checked-device.ts";
 export type { DeviceEvent } from "./careful-read.ts";
 export {
   COMPLETE,
+  thoroughMode,
   type AccessMode,
   type Capabilities,
   type ClearKind,
@@ -35,17 +36,22 @@ export {
   adoptImage,
   createImage,
   openDevice,
+  takeList,
   type AdoptImageOptions,
   type CreateImageOptions,
   type OpenDeviceOptions,
 } from "./open-device.ts";
 export { PageStates } from "./page-states.ts";
+export { openSegment, createSegment, type OpenSegmentOptions } from "./segment-device.ts";
+export { createWindow, openWindow, type OpenWindowOptions } from "./window-device.ts";
+export type { NoRecoveryDevice } from "./no-recovery-device.ts";
 export { skippable } from "./hole.ts";
 export { InFlight } from "./in-flight.ts";
 export { scrub, type ScrubOptions, type ScrubResult } from "./scrub.ts";
 export {
   createMemoryDevice,
   SimulatedDevice,
+  type FaultyDevice,
   type MemoryDeviceOptions,
   type SimulatedDeviceOptions,
 } from "./simulated-device.ts";

@@ -111,6 +111,7 @@ function plainCapabilities(readOnly: boolean): Capabilities {
     failedRead: "costly",
     mediated: false,
     readOnly,
+    recovers: true,
   };
 }
 
@@ -145,7 +146,12 @@ function openSimulated({ file, size, store, options }: Opened): SimulatedDevice 
   });
 }
 
-function takeList(device: MediaDevice, list: Iterable<StateRange>, access: "read" | "write"): void {
+/** Gives a device the list that came with it: for what its own list calls unread; remembered where the session writes. */
+export function takeList(
+  device: MediaDevice,
+  list: Iterable<StateRange>,
+  access: "read" | "write",
+): void {
   const given = [...list].filter((range) => range.state !== "unread");
   const { total, unread } = device.poison.totals();
   // A device that knows nothing yet takes the list as it is: thousands of look-ups would find the same.

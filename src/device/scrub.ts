@@ -1,7 +1,7 @@
 /** scrub: reads everything, so that what is latent becomes known and what nobody had read is known to be clean. */
 import type { ByteRange } from "../base/index.ts";
 import type { PoisonTotals } from "../poison/index.ts";
-import type { ManagedDevice } from "./device.ts";
+import { thoroughMode, type ManagedDevice } from "./device.ts";
 import { skippable } from "./hole.ts";
 import { findMarkers } from "./marker.ts";
 
@@ -77,7 +77,7 @@ async function scrubPart(
 ): Promise<ByteRange[]> {
   const range = { offset, length: buffer.length };
   const before = [...device.poison.bad(range)];
-  const { missing } = await device.read(buffer, offset, "recovery");
+  const { missing } = await device.read(buffer, offset, thoroughMode(device));
   let at = offset;
   for (const hole of [...missing, { offset: offset + buffer.length, length: 0 }]) {
     const good = buffer.subarray(at - offset, hole.offset - offset);

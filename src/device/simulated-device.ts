@@ -3,6 +3,7 @@ import { alignOut, endOf, type ByteRange, type Clock } from "../base/index.ts";
 import { createMemoryStore, type FaultChange, type PoisonStore } from "../poison/index.ts";
 import { capabilitiesOf, checkSettings, type ImageSettings } from "./image-settings.ts";
 import { fillMarker } from "./marker.ts";
+import type { ManagedDevice } from "./device.ts";
 import { MediaDevice } from "./media-device.ts";
 import type { Media } from "./media.ts";
 import { MemoryMedia } from "./memory-media.ts";
@@ -23,8 +24,16 @@ export interface SimulatedDeviceOptions {
   readonly clock?: Clock;
 }
 
+/** A managed device that can be told to fail: a simulated one, or a stack of them. */
+export interface FaultyDevice extends ManagedDevice {
+  /** As `SimulatedDevice.inject`. */
+  inject(range: ByteRange, options?: { readonly latent?: boolean }): ByteRange;
+  /** As `SimulatedDevice.setFault`. */
+  setFault(change: FaultChange): void;
+}
+
 /** A device with faults. */
-export class SimulatedDevice extends MediaDevice {
+export class SimulatedDevice extends MediaDevice implements FaultyDevice {
   readonly #simulated: SimulatedMedia;
 
   constructor(media: Media, options: SimulatedDeviceOptions) {

@@ -5,7 +5,13 @@
  * they are looked for in every read of bytes that nobody has read yet, the target's and the donors' alike.
  */
 import { alignOut, MediaError, RangeSet, type BadRange, type ByteRange } from "../base/index.ts";
-import { findMarkers, MARKER_SIZE, type Device, type ReadResult } from "../device/index.ts";
+import {
+  findMarkers,
+  MARKER_SIZE,
+  thoroughMode,
+  type Device,
+  type ReadResult,
+} from "../device/index.ts";
 
 /** The first bytes of every marker: found with one search, before anything is looked at closely. */
 const MAGIC = "theriac: lost bytes\n";
@@ -43,7 +49,7 @@ async function readClean(device: Device, into: Uint8Array, offset: number): Prom
 
 async function readPart(device: Device, into: Uint8Array, offset: number): Promise<ReadResult> {
   try {
-    return await device.read(into, offset, "recovery");
+    return await device.read(into, offset, thoroughMode(device));
   } catch (error) {
     if (error instanceof MediaError) return { missing: error.ranges };
     throw error;

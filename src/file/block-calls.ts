@@ -7,7 +7,14 @@ import { blockReadAround } from "./block-read-around.ts";
 import { blockWrite } from "./block-write.ts";
 import type { Cursor } from "./dax-calls.ts";
 import { CALL_BYTES_MAX, type Buffers, type FileCalls } from "./file.ts";
-import { checkBuffers, checkWrite, placeOf, type Syscall, type WritePlace } from "./request.ts";
+import {
+  checkBuffers,
+  checkRecovery,
+  checkWrite,
+  placeOf,
+  type Syscall,
+  type WritePlace,
+} from "./request.ts";
 import {
   checkFlags,
   modeOf,
@@ -83,6 +90,7 @@ export class BlockCalls implements FileCalls<"async"> {
     const context = this.#contexts[syscall];
     checkFlags(call.flags, context);
     const mode = modeOf(call.flags, this.#options.mode, context);
+    if (mode === "recovery") checkRecovery(file.device, file.name);
     checkBuffers(call.buffers, file.name);
     const isAppend = (call.flags & RWF_APPEND) !== 0 && syscall === "pwritev2";
     const at = isAppend ? file.size : placeOf(call.offset, cursor.position, file.name);

@@ -3,7 +3,7 @@ import { assert, isPromise } from "../base/index.ts";
 import { daxRead, daxReadAround, daxWrite, IoVector, type DaxFile } from "../dax/index.ts";
 import type { AccessMode } from "../device/index.ts";
 import { CALL_BYTES_MAX, type Buffers, type FileCalls, type RecoveredRead } from "./file.ts";
-import { checkBuffers, checkWrite, placeOf, type WritePlace } from "./request.ts";
+import { checkBuffers, checkRecovery, checkWrite, placeOf, type WritePlace } from "./request.ts";
 import {
   checkFlags,
   modeOf,
@@ -53,6 +53,7 @@ export class DaxCalls implements FileCalls<"sync"> {
     const at = this.#begin(buffers, offset);
     const vector = this.#vector(buffers);
     try {
+      if (mode === "recovery") checkRecovery(this.#file.device, this.#file.name);
       vector.offset = at;
       vector.mode = mode;
       const count = daxRead(this.#file, vector);
@@ -70,6 +71,7 @@ export class DaxCalls implements FileCalls<"sync"> {
     checkBuffers(buffers, this.#file.name);
     const vector = this.#vector(buffers);
     try {
+      if (mode === "recovery") checkRecovery(this.#file.device, this.#file.name);
       vector.length = checkWrite(this.#place, at, vector.length);
       vector.offset = at;
       vector.mode = mode;

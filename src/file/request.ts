@@ -1,6 +1,7 @@
 /** Request: what of a call can be refused before any byte moves: its flags, its place, its buffers, and what lies there. */
 import { StorageError } from "../base/index.ts";
 import type { ExtentTable } from "../dax/index.ts";
+import type { Device } from "../device/index.ts";
 import { BUFFERS_MAX, type Buffers } from "./file.ts";
 
 /** What is written to, as far as a request must know it. */
@@ -104,6 +105,20 @@ export function checkWrite(place: WritePlace, offset: number, length: number): n
     at = extents.stop(index);
   }
   return length;
+}
+
+/**
+ * Checks that a device knows recovery at all, before any byte of a call with the flag moves.
+ *
+ * @throws {StorageError} EOPNOTSUPP
+ */
+export function checkRecovery(device: Device, name: string): void {
+  if (device.capabilities.recovers) return;
+  throw new StorageError(
+    "EOPNOTSUPP",
+    `Cannot use ${name} with RWF_RECOVERY_DATA: its device ${device.identity.name} has no recovery`,
+    { path: name },
+  );
 }
 
 const KIND_WORDS = {

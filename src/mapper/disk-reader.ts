@@ -1,6 +1,6 @@
 /** DiskReader: small structures read from a device, with the exact bytes that are missing, so that one bad byte hides no more. */
 import { intersect, type BadRange, type ByteRange } from "../base/index.ts";
-import type { Device } from "../device/index.ts";
+import { thoroughMode, type Device } from "../device/index.ts";
 
 /** Bytes of a disk, some of them perhaps missing. */
 export class DiskBytes {
@@ -45,7 +45,7 @@ export class DiskBytes {
 export async function readDisk(device: Device, offset: number, length: number): Promise<DiskBytes> {
   const bytes = new Uint8Array(Math.max(0, Math.min(length, device.size - offset)));
   if (bytes.length === 0) return new DiskBytes(offset, bytes, []);
-  const { missing } = await device.read(bytes, offset, "recovery");
+  const { missing } = await device.read(bytes, offset, thoroughMode(device));
   for (const hole of missing)
     bytes.fill(0, hole.offset - offset, hole.offset - offset + hole.length);
   return new DiskBytes(offset, bytes, missing);

@@ -8,7 +8,26 @@ export { layoutOf, type Layout } from "./layout.ts";
 export { loadTable, type LoadedRow, type LoadTableOptions } from "./load-table.ts";
 export { MappedDevice, type MappedDeviceOptions } from "./mapped-device.ts";
 export { mappedDevice, MappedManagedDevice } from "./mapped-managed-device.ts";
+export { imageSize, isStackPath, openImage } from "./open-image.ts";
+export { openStack, stackSize, type OpenStack, type OpenStackOptions } from "./open-stack.ts";
 export { readPartitionTable, type PartitionLayout } from "./partition-table.ts";
 export type { Partition, PartitionTable, TableProblem } from "./partition.ts";
+export {
+  formatStack,
+  parseStack,
+  stackSectors,
+  type StackDevice,
+  type StackTable,
+  type StackText,
+} from "./stack-text.ts";
 export { formatRow, formatTable, parseTable, type TableRow } from "./table-text.ts";
-export type { Area, DeviceTarget, MapTarget, Target, TargetRow, TargetType } from "./target.ts";
+export { addressesAbove, tablesOf, walkDown, type WalkStep } from "./walk.ts";
+export type {
+  Area,
+  DevicePlace,
+  DeviceTarget,
+  MapTarget,
+  Target,
+  TargetRow,
+  TargetType,
+} from "./target.ts";

@@ -10,10 +10,15 @@ export interface LeafWrites {
   readonly of: number[];
 }
 
-/** Writes by leaf, leaves in the order in which they come. Data is not copied. */
-export function leafWrites(layout: Layout, writes: readonly HealWrite[]): LeafWrites[] {
+/** Writes by leaf, those that `isWanted`, leaves in the order in which they come. Data is not copied. */
+export function leafWrites(
+  layout: Layout,
+  writes: readonly HealWrite[],
+  isWanted: (index: number) => boolean = () => true,
+): LeafWrites[] {
   const leaves = new Map<Device, LeafWrites>();
   for (const [index, { offset, data }] of writes.entries()) {
+    if (!isWanted(index)) continue;
     let done = 0;
     for (const run of layout.runs({ offset, length: data.length })) {
       const leaf = leaves.get(run.device) ?? { device: run.device, writes: [], of: [] };

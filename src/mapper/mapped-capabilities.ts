@@ -9,8 +9,8 @@ import {
 } from "../device/index.ts";
 import type { Area } from "./target.ts";
 
-/** A table without a leaf (zeros, errors) is what the block layer takes for granted. */
-const NO_LEAF: Capabilities = {
+/** What a target without a medium (zeros, errors) says: what the block layer takes for granted. It counts for nothing beside a leaf. */
+export const NO_MEDIUM: Capabilities = {
   poisonUnit: SECTOR,
   clearUnit: SECTOR,
   pageSize: PAGE,
@@ -19,6 +19,7 @@ const NO_LEAF: Capabilities = {
   failedRead: "cheap",
   mediated: true,
   readOnly: false,
+  recovers: true,
 };
 
 /**
@@ -26,9 +27,10 @@ const NO_LEAF: Capabilities = {
  * unit, only "recovery" heals whatever the alignment.
  */
 export function joinedCapabilities(leaves: readonly Device[]): Capabilities {
-  const all = leaves.map(({ capabilities }) => capabilities);
-  const [first] = all;
-  if (first === undefined) return NO_LEAF;
+  const all = leaves
+    .map(({ capabilities }) => capabilities)
+    .filter((capabilities) => capabilities !== NO_MEDIUM);
+  const [first = NO_MEDIUM] = all;
   return all.reduce(weaker, first);
 }
 
@@ -43,6 +45,7 @@ function weaker(one: Capabilities, other: Capabilities): Capabilities {
     failedRead: one.failedRead === "costly" ? "costly" : other.failedRead,
     mediated: one.mediated && other.mediated,
     readOnly: one.readOnly || other.readOnly,
+    recovers: one.recovers && other.recovers,
   };
 }
 

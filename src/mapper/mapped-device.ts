@@ -114,7 +114,9 @@ export class MappedDevice implements Device {
       if (other.offset < endOf(range) && offset < endOf(other))
         return end.then(() => this.#readRuns(into, offset, mode));
     }
-    const answer = readRuns([...this.layout.runs(range)], { into, offset, mode });
+    const runs = [...this.layout.runs(range)];
+    if (mode === "recovery") this.checkRecovers(runs);
+    const answer = readRuns(runs, { into, offset, mode });
     if (!isPromise(answer)) return answer;
     const pass = this.#reads.begin(range);
     return answer
@@ -136,6 +138,7 @@ export class MappedDevice implements Device {
   /** Over several places: what is bad first. */
   #writeRuns(from: Uint8Array, offset: number, mode: AccessMode): MaybePromise<void> {
     const range = { offset, length: from.length };
+    if (mode === "recovery") this.checkRecovers(this.layout.runs(range));
     const heals: (() => MaybePromise<void>)[] = [];
     const stores: (() => MaybePromise<void>)[] = [];
     for (const leaf of leafWrites(this.layout, [{ offset, data: from }])) {
@@ -257,6 +260,18 @@ export class MappedDevice implements Device {
     if (this.#closed)
       throw new StorageError("EIO", `Cannot use ${this.#name}: it is closed`, { path: this.#name });
     checkRange(range, this.size);
+  }
+
+  /** @throws {StorageError} EOPNOTSUPP if a range has a part without recovery: before any byte moves */
+  protected checkRecovers(runs: Iterable<Area>): void {
+    if (this.capabilities.recovers) return;
+    for (const { device } of runs) {
+      if (device.capabilities.recovers) continue;
+      const { name } = device.identity;
+      throw new StorageError("EOPNOTSUPP", `Cannot recover on ${name}: it has no recovery`, {
+        path: this.#name,
+      });
+    }
   }
 
   /** Runs a call of a leaf; its errors become the table's. */

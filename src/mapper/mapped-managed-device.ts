@@ -1,6 +1,20 @@
 /** MappedManagedDevice: a table whose leaves all keep lists: heals, clears and marks go to the leaf that holds the bytes. */
-import { checkRange, endOf, isPromise, type ByteRange, type MaybePromise } from "../base/index.ts";
-import type { HealWrite, ManagedDevice } from "../device/index.ts";
+import {
+  checkRange,
+  endOf,
+  isPromise,
+  StorageError,
+  type ByteRange,
+  type MaybePromise,
+} from "../base/index.ts";
+import {
+  SimulatedDevice,
+  type Device,
+  type FaultyDevice,
+  type HealWrite,
+  type ManagedDevice,
+} from "../device/index.ts";
+import type { FaultChange } from "../poison/index.ts";
 import { inTurn } from "./in-turn.ts";
 import { leafWrites } from "./leaf-writes.ts";
 import type { LoadedRow } from "./load-table.ts";
@@ -24,25 +38,39 @@ export function mappedDevice(
 }
 
 /** A table over managed leaves. */
-export class MappedManagedDevice extends MappedDevice implements ManagedDevice {
+export class MappedManagedDevice extends MappedDevice implements FaultyDevice {
   heal(writes: readonly HealWrite[]): MaybePromise<readonly (Error | undefined)[]> {
     for (const { offset, data } of writes) this.beginChange({ offset, length: data.length });
     checkApart(writes);
-    const failures = writes.map((): Error[] => []);
+    const failures = writes.map((write) => this.#refusals(write));
+    const isPossible = (index: number): boolean => failures[index]?.length === 0;
     // one batch a leaf, so that each pays one intent and one set of syncs
-    const done = inTurn(leafWrites(this.layout, writes), ({ device, writes: parts, of }) => {
-      const note = (answers: readonly (Error | undefined)[]): void => {
-        for (const [index, error] of answers.entries()) {
-          if (error !== undefined)
-            failures[of[index] ?? 0]?.push(this.errorOf(error, device) as Error);
-        }
-      };
-      const answers = this.asTable(device, () => (device as ManagedDevice).heal(parts));
-      return isPromise(answers) ? answers.then(note) : note(answers);
-    });
+    const done = inTurn(
+      leafWrites(this.layout, writes, isPossible),
+      ({ device, writes: parts, of }) => {
+        const note = (answers: readonly (Error | undefined)[]): void => {
+          for (const [index, error] of answers.entries()) {
+            if (error !== undefined)
+              failures[of[index] ?? 0]?.push(this.errorOf(error, device) as Error);
+          }
+        };
+        const answers = this.asTable(device, () => (device as ManagedDevice).heal(parts));
+        return isPromise(answers) ? answers.then(note) : note(answers);
+      },
+    );
     const answer = (): readonly (Error | undefined)[] =>
       failures.map((errors) => (errors.length === 0 ? undefined : joinedError(errors)));
     return isPromise(done) ? done.then(answer) : answer();
+  }
+
+  /** Why a write cannot be tried: a part of it has no recovery. */
+  #refusals({ offset, data }: HealWrite): Error[] {
+    try {
+      this.checkRecovers(this.layout.runs({ offset, length: data.length }));
+      return [];
+    } catch (error) {
+      return [error as Error];
+    }
   }
 
   /** See `ManagedDevice.clear`; units are the leaves'. @throws {RangeError} if a leaf's share is not whole clear units of it: nothing is cleared */
@@ -78,6 +106,43 @@ export class MappedManagedDevice extends MappedDevice implements ManagedDevice {
     for (const { device, offset, length } of this.layout.shares(range))
       (device as ManagedDevice).recordBad({ offset, length }, state);
   }
+
+  /** Whether all of it stands on simulated images, so that it can be told to fail. */
+  get canFail(): boolean {
+    return this.leaves.every((leaf) => leaf instanceof SimulatedDevice);
+  }
+
+  /** As `SimulatedDevice.inject`: in each image whole units of its own. @returns what is poisoned now, from its first byte to its last */
+  inject(range: ByteRange, options: { readonly latent?: boolean } = {}): ByteRange {
+    this.beginChange(range);
+    let start = range.offset;
+    let end = endOf(range);
+    for (const share of this.layout.shares(range)) {
+      const units = simulated(share.device).inject(share, options);
+      for (const part of this.layout.above(share.device, units)) {
+        start = Math.min(start, part.offset);
+        end = Math.max(end, endOf(part));
+      }
+    }
+    return { offset: start, length: end - start };
+  }
+
+  /** As `SimulatedDevice.setFault`. */
+  setFault(change: FaultChange): void {
+    this.beginChange(change);
+    for (const { device, offset, length } of this.layout.shares(change))
+      simulated(device).setFault({ ...change, offset, length });
+  }
+}
+
+/** @throws {StorageError} EOPNOTSUPP if a leaf cannot be told to fail */
+function simulated(device: Device): SimulatedDevice {
+  if (device instanceof SimulatedDevice) return device;
+  const { name } = device.identity;
+  throw new StorageError("EOPNOTSUPP", `Cannot inject into ${name}: it is no simulated image`, {
+    path: name,
+    syscall: "inject",
+  });
 }
 
 /** Leaves refuse overlaps too, but the first leaf would have changed by then. */

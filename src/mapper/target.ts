@@ -37,13 +37,21 @@ export interface MapTarget extends TargetFacts {
   readonly legs: readonly Area[];
 }
 
+/** One byte of a device. */
+export interface DevicePlace {
+  readonly device: Device;
+  readonly offset: number;
+}
+
 /** A target with a mind of its own. */
 export interface DeviceTarget extends TargetFacts {
   readonly kind: "device";
   /** Of the row's length, offset 0 is the row's first byte. Managed where it can heal. Closed by the target's table. */
   readonly device: Device;
   /** Where the byte at an offset of the target is kept below, every copy: for people. */
-  below(offset: number): readonly { readonly device: Device; readonly offset: number }[];
+  below(offset: number): readonly DevicePlace[];
+  /** The other way: the offset of the target at which a byte below shows now. @default nobody can tell */
+  above?(place: DevicePlace): number | undefined;
 }
 
 /** Any target. */

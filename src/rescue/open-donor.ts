@@ -1,4 +1,4 @@
-/** OpenDonor: a donor by the name that a person gave: a directory, or a raw image with whatever list belongs to it. */
+/** OpenDonor: a donor by the name that a person gave: a directory, or a raw image or stack with whatever list belongs to it. */
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { StorageError } from "../base/index.ts";
@@ -17,7 +17,7 @@ import type { StateRange } from "../poison/index.ts";
 import { sourceOf } from "./plan/planner.ts";
 import { identityPath } from "./salvage/salvage-identity.ts";
 import { readMap } from "./salvage/salvage-map.ts";
-import { openDevice } from "../device/index.ts";
+import { imageSize, openImage } from "../mapper/index.ts";
 
 /**
  * Opens a donor for reading.
@@ -35,7 +35,7 @@ export async function openDonor(name: string): Promise<Donor> {
       syscall: "open",
     });
   if (info.kind === "directory") return openDirectoryDonor(name);
-  const device = openDevice(name, { poison: salvageHoles(name, info.size) });
+  const device = openImage(name, { poison: salvageHoles(name, imageSize(name)) });
   try {
     const target = await describeTarget(device, { path: name });
     const volumes = [...target.volumes.keys()]
@@ -43,7 +43,7 @@ export async function openDonor(name: string): Promise<Donor> {
       .filter((volume): volume is VolumeSource => volume !== undefined);
     return imageDonor({ name, device, volumes, close: () => target.close() });
   } catch (error) {
-    device.close();
+    await device.close();
     throw error;
   }
 }

@@ -6,9 +6,15 @@
  * backup of a table is believed.
  */
 import { endOf, RangeSet, StorageError, type ByteRange } from "../base/index.ts";
-import { openDevice, type ManagedDevice } from "../device/index.ts";
+import type { ManagedDevice } from "../device/index.ts";
 import { openFileMap } from "../fs/index.ts";
-import { readPartitionTable, type PartitionLayout, type PartitionTable } from "../mapper/index.ts";
+import {
+  imageSize,
+  openImage,
+  readPartitionTable,
+  type PartitionLayout,
+  type PartitionTable,
+} from "../mapper/index.ts";
 import { nodeFiles } from "../os/index.ts";
 import { parsePoisonText, type ParsedList } from "../poison/index.ts";
 import type { Target, TargetOptions, Volume } from "./target.ts";
@@ -17,7 +23,7 @@ import type { Target, TargetOptions, Volume } from "./target.ts";
 const LIST_MAX = 400 * 1024 * 1024;
 
 /**
- * Opens a target: an image, a whole disk, or one file system.
+ * Opens a target: an image, a whole disk, one file system, or a stack that is one of these.
  *
  * @throws {StorageError} ENOENT, EACCES, EISDIR of the path; EBUSY where another process holds it; EBADMSG where it is empty, or its list
  *   is none; whatever the device says
@@ -25,7 +31,7 @@ const LIST_MAX = 400 * 1024 * 1024;
 export async function openTarget(path: string, options: TargetOptions = {}): Promise<Target> {
   const { access = "read", poison } = options;
   const list = poison === undefined ? undefined : await readPoisonListFor(path, poison);
-  const device = openDevice(path, {
+  const device = openImage(path, {
     access,
     ...(list === undefined ? {} : { poison: list.ranges }),
   });
@@ -38,7 +44,7 @@ export async function openTarget(path: string, options: TargetOptions = {}): Pro
     }
     return await describeTarget(device, { path, notes: notesOf(list, poison) });
   } catch (error) {
-    device.close();
+    await device.close();
     throw error;
   }
 }
@@ -110,14 +116,7 @@ export async function readPoisonList(path: string, size: number): Promise<Parsed
 
 /** The same for a target that is not open yet: its size is looked up. */
 export async function readPoisonListFor(path: string, list: string): Promise<ParsedList> {
-  const info = nodeFiles.info(path);
-  if (info === undefined) {
-    throw new StorageError("ENOENT", `Cannot open ${path}: there is no such file`, {
-      path,
-      syscall: "open",
-    });
-  }
-  return readPoisonList(list, info.size);
+  return readPoisonList(list, imageSize(path));
 }
 
 function notesOf(list: ParsedList | undefined, path: string | undefined): readonly string[] {

@@ -1,6 +1,6 @@
 /** The file calls: flags, places, buffers, handles, on every face. */
 import { describe, expect, test } from "vitest";
-import { createMemoryDevice, type SimulatedDevice } from "../../src/device/index.ts";
+import { createMemoryDevice, createSegment, type SimulatedDevice } from "../../src/device/index.ts";
 import {
   failFastHandle,
   formatFlags,
@@ -172,6 +172,21 @@ describe.each(FACES)("on the %s face", (face) => {
     expect(into.every((byte, at) => byte === (isHole(at) ? 255 : (at * 7) % 251))).toBe(true);
   });
 });
+
+test.each(FACES)(
+  "preadv2() and pwritev2() with the flag are EOPNOTSUPP on a device without recovery: %s",
+  async (face) => {
+    const file = await openFile(createSegment(new Uint8Array(PAGE)), { face });
+    const page = new Uint8Array(PAGE).fill(3);
+    for (const call of [
+      file.preadv2(page, 0, RWF_RECOVERY_DATA),
+      file.pwritev2(page, 0, RWF_RECOVERY_DATA),
+    ])
+      await expect(call).rejects.toMatchObject({ code: "EOPNOTSUPP" });
+    expect(await file.preadv2(page, 0)).toBe(PAGE);
+    expect(page.every((byte) => byte === 0)).toBe(true);
+  },
+);
 
 test("preadv2() of a direct file takes whole sectors only", async () => {
   const { file } = await opened("direct");

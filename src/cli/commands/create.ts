@@ -2,6 +2,7 @@
 import { Option } from "commander";
 import { formatSize } from "../../base/index.ts";
 import { adoptImage, CLEAR_KINDS, createImage, type ClearKind } from "../../device/index.ts";
+import { isStackPath } from "../../mapper/index.ts";
 import { countArgument, powerOfTwoArgument, sizeArgument } from "../arguments.ts";
 import type { CommandModule } from "../command.ts";
 import { printable } from "../style.ts";
@@ -37,6 +38,8 @@ export const create: CommandModule<CreateOptions> = {
         "Cannot create: want either --size SIZE for a new image, or --adopt for one that is there",
       );
     }
+    if (isStackPath(image))
+      throw new RangeError(`Cannot create ${image}: a name that ends in .stack is a stack's`);
     const settings = {
       ...(poisonUnit === undefined ? {} : { poisonUnit }),
       ...(clearUnit === undefined ? {} : { clearUnit }),

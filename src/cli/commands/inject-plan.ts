@@ -4,7 +4,7 @@ import {
   parseFaultPlan,
   randomFaultPlan,
   type FaultPlan,
-  type SimulatedDevice,
+  type FaultyDevice,
 } from "../../device/index.ts";
 import { nodeFiles } from "../../os/index.ts";
 import { StorageError } from "../../base/index.ts";
@@ -49,13 +49,13 @@ export function wantedPlan(options: PlanOptions): PlanSource | undefined {
 }
 
 /** Applies a plan, and answers with it, so that it can be stored and applied again. */
-export function injectPlan(
+export async function injectPlan(
   context: CommandContext,
-  work: { readonly device: SimulatedDevice; readonly source: PlanSource; readonly image: string },
-): CommandResult {
+  work: { readonly device: FaultyDevice; readonly source: PlanSource; readonly image: string },
+): Promise<CommandResult> {
   const { device, source, image } = work;
   const plan = "file" in source ? readPlan(source.file) : drawPlan(device, source);
-  const ranges = applyFaultPlan(device, plan);
+  const ranges = await applyFaultPlan(device, plan);
   const totals = device.poison.totals();
   const bytes = ranges.reduce((sum, { length }) => sum + length, 0);
   return {
@@ -69,7 +69,7 @@ export function injectPlan(
 }
 
 function drawPlan(
-  device: SimulatedDevice,
+  device: FaultyDevice,
   { seed, count }: { readonly seed: number; readonly count: number },
 ): FaultPlan {
   const { poisonUnit, clearUnit, clear } = device.capabilities;

@@ -1,7 +1,8 @@
 /** theriac inject: tells a simulated image which ranges fail, and how. */
 import { Option } from "commander";
 import { checkRange, StorageError, type ByteRange } from "../../base/index.ts";
-import { FAULT_KINDS, openDevice, SimulatedDevice } from "../../device/index.ts";
+import { FAULT_KINDS, SimulatedDevice, type FaultyDevice } from "../../device/index.ts";
+import { isStackPath, MappedManagedDevice, openImage } from "../../mapper/index.ts";
 import type { FaultKind } from "../../poison/index.ts";
 import { readPoisonList } from "../../rescue/index.ts";
 import { countArgument, integerArgument, several, sizeArgument } from "../arguments.ts";
@@ -25,7 +26,7 @@ interface InjectOptions {
 export const inject: CommandModule<InjectOptions> = {
   configure(command) {
     command
-      .argument("<image>", "an image of theriac create")
+      .argument("<image>", "an image of theriac create, or a stack of such images")
       .option("--at <offset>", "where; may be given several times", several(sizeArgument))
       .option(
         "--length <size>",
@@ -47,12 +48,12 @@ export const inject: CommandModule<InjectOptions> = {
       throw new RangeError("Cannot use --latent: want it with --fault poison, turned on");
     }
     const source = wantedPlan(options);
-    const device = openSimulated(image);
+    const device = await openSimulated(image);
     try {
-      if (source !== undefined) return injectPlan(context, { device, source, image });
+      if (source !== undefined) return await injectPlan(context, { device, source, image });
       const ranges = await wantedRanges(image, options, device.size);
       const done = await injectAll(context, { device, ranges, options });
-      device.flush();
+      await device.flush();
       const totals = device.poison.totals();
       const bytes = done.reduce((sum, range) => sum + range.length, 0);
       const { fault, latent = false, off = false } = options;
@@ -74,20 +75,23 @@ export const inject: CommandModule<InjectOptions> = {
           }),
       };
     } finally {
-      device.close();
+      await device.close();
     }
   },
 };
 
-function openSimulated(image: string): SimulatedDevice {
-  const device = openDevice(image, { access: "write" });
+async function openSimulated(image: string): Promise<FaultyDevice> {
+  const device = openImage(image, { access: "write" });
   if (device instanceof SimulatedDevice) return device;
-  device.close();
-  throw new StorageError(
-    "EOPNOTSUPP",
-    `Cannot inject into ${image}: it is no simulated image: theriac create ${image} --adopt makes it one`,
-    { path: image, syscall: "inject" },
-  );
+  if (device instanceof MappedManagedDevice && device.canFail) return device;
+  await device.close();
+  const wish = isStackPath(image)
+    ? "not all of it stands on simulated images"
+    : `it is no simulated image: theriac create ${image} --adopt makes it one`;
+  throw new StorageError("EOPNOTSUPP", `Cannot inject into ${image}: ${wish}`, {
+    path: image,
+    syscall: "inject",
+  });
 }
 
 /** Every range that was asked for, checked before the first is touched. */
@@ -120,7 +124,7 @@ async function wantedRanges(
 
 /** What is injected where. */
 interface Injection {
-  readonly device: SimulatedDevice;
+  readonly device: FaultyDevice;
   readonly ranges: readonly ByteRange[];
   readonly options: InjectOptions;
 }

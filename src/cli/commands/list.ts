@@ -46,7 +46,7 @@ export const list: CommandModule<ListOptions> = {
     const { device, notes } = await openListed(image, { ...options, access: "read" });
     for (const note of notes) context.warn(note);
     // the list outlives the device: it is memory
-    device.close();
+    await device.close();
     const { format, all = false } = options;
     const totals = device.poison.totals();
     const shown = (): Iterable<StateRange> => rangesOf(device, all);

@@ -43,7 +43,7 @@ export const scrub: CommandModule<ScrubOptions> = {
             : ""),
       };
     } finally {
-      device.close();
+      await device.close();
     }
   },
 };

@@ -1,6 +1,12 @@
 /** OverlayDevice: a device with other bytes laid over some of its ranges, in memory and read-only: "what if these were healed". */
 import { RangeSet, StorageError, type BadRange } from "../../base/index.ts";
-import type { Capabilities, Device, DeviceIdentity, ReadResult } from "../../device/index.ts";
+import {
+  thoroughMode,
+  type Capabilities,
+  type Device,
+  type DeviceIdentity,
+  type ReadResult,
+} from "../../device/index.ts";
 import type { PoisonView } from "../../poison/index.ts";
 
 /** Bytes laid over a device. */
@@ -39,7 +45,7 @@ export class OverlayDevice implements Device {
   }
 
   async read(into: Uint8Array, offset: number): Promise<ReadResult> {
-    const { missing } = await this.#device.read(into, offset, "recovery");
+    const { missing } = await this.#device.read(into, offset, thoroughMode(this.#device));
     const states = new Map<BadRange["state"], RangeSet>();
     for (const range of missing) {
       const set = states.get(range.state) ?? new RangeSet();

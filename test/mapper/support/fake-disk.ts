@@ -13,6 +13,7 @@ const CAPABILITIES: Capabilities = {
   failedRead: "cheap",
   mediated: true,
   readOnly: true,
+  recovers: true,
 };
 
 /** A device over bytes; poisoned ranges are missing in every read, and what `into` held there stays. */

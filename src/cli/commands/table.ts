@@ -1,0 +1,147 @@
+/** theriac table: what of a stack maps where; and one address, down through every level to the images and back up. */
+import { SECTOR, formatSize } from "../../base/index.ts";
+import type { Capabilities, Device } from "../../device/index.ts";
+import {
+  addressesAbove,
+  formatRow,
+  openStack,
+  tablesOf,
+  walkDown,
+  type MappedDevice,
+  type WalkStep,
+} from "../../mapper/index.ts";
+import { sizeArgument } from "../arguments.ts";
+import type { CommandContext, CommandModule } from "../command.ts";
+import { printable, stateColor } from "../style.ts";
+import { formatTotals } from "../totals.ts";
+
+interface TableOptions {
+  readonly at?: number;
+}
+
+/** `theriac table FILE [--at OFFSET]` */
+export const table: CommandModule<TableOptions> = {
+  configure(command) {
+    command
+      .argument("<file>", "a stack file")
+      .option("--at <offset>", "walk one address down to the images and back up", sizeArgument);
+  },
+  async run(context, { args: [file = ""], options }) {
+    const { device, table: top } = openStack(file);
+    try {
+      const { at } = options;
+      if (at !== undefined && at >= device.size)
+        throw new RangeError(`Cannot use --at: want an offset below ${device.size}: got ${at}`);
+      const walk = at === undefined ? undefined : walkDown(top, at);
+      const tables = tablesOf(top);
+      const up = walk === undefined ? undefined : wayUp(top, walk);
+      const totals = device.poison.totals();
+      const { capabilities } = device;
+      const text =
+        walk === undefined
+          ? [...tableLines(tables, context), abilities(capabilities, device.direct !== undefined)]
+          : [...walkLines(walk, context), ...upLines(up ?? [])];
+      return {
+        exitCode: 0,
+        document: {
+          schema: "theriac.table/1",
+          target: file,
+          totals,
+          capabilities,
+          tables: tables.map((one) => tableOf(one)),
+          at: walk === undefined ? undefined : { ...stepOf(walk), up },
+        },
+        text: () => `${text.join("")}${formatTotals(totals, context.style)}`,
+      };
+    } finally {
+      await device.close();
+    }
+  },
+};
+
+function tableOf(one: MappedDevice): object {
+  return {
+    name: one.identity.name,
+    size: one.size,
+    rows: one.rows.map(({ row, begin, length, target }) => ({
+      line: row.line,
+      offset: begin,
+      length,
+      type: row.type,
+      args: row.args,
+      areas: target.areas.map(({ device, offset, length: bytes }) => ({
+        device: device.identity.name,
+        offset,
+        length: bytes,
+      })),
+    })),
+  };
+}
+
+/** Each table as dmsetup prints it, and under each row where its bytes are, in bytes. */
+function* tableLines(
+  tables: readonly MappedDevice[],
+  { style }: CommandContext,
+): Generator<string> {
+  for (const one of tables) {
+    yield `${style.bold(printable(one.identity.name))}  ${formatSize(one.size)}\n`;
+    for (const { row, target } of one.rows) {
+      yield `  ${printable(formatRow(row))}\n`;
+      for (const { device, offset, length } of target.areas)
+        yield `    ${printable(device.identity.name)} ${offset} to ${offset + length}\n`;
+    }
+  }
+}
+
+function abilities(capabilities: Capabilities, isDirect: boolean): string {
+  const { poisonUnit, clearUnit, pageSize, clear, recovers } = capabilities;
+  const access = isDirect ? "yes" : "no";
+  return `poison unit ${poisonUnit}, clear unit ${clearUnit}, page ${pageSize}, clear ${clear}, recovery ${recovers ? "yes" : "no"}, direct access ${access}\n`;
+}
+
+/** One level a line, deeper ones further in: device, offset, state, and the row that leads on. */
+function* walkLines(step: WalkStep, context: CommandContext, depth = 0): Generator<string> {
+  const { style } = context;
+  const { device, offset, state, row, leg } = step;
+  const by =
+    row === undefined
+      ? ""
+      : `  line ${row.line}: ${row.type}${leg === undefined ? "" : ` leg ${leg}`}`;
+  const sector = `sector ${Math.floor(offset / SECTOR)}`;
+  const place = `${printable(device.identity.name)} ${offset} (${sector})`;
+  yield `${"  ".repeat(depth)}${place} ${stateColor(style, state)(state)}${by}\n`;
+  for (const below of step.below) yield* walkLines(below, context, depth + 1);
+}
+
+/** One leaf's byte, and the addresses at which it shows. */
+interface WayUp {
+  readonly device: string;
+  readonly offset: number;
+  readonly addresses: readonly number[];
+}
+
+function wayUp(top: Device, walk: WalkStep): WayUp[] {
+  if (walk.below.length > 0) return walk.below.flatMap((step) => wayUp(top, step));
+  if (walk.row !== undefined) return [];
+  const { device, offset } = walk;
+  return [{ device: device.identity.name, offset, addresses: addressesAbove(top, walk) }];
+}
+
+function upLines(up: readonly WayUp[]): string[] {
+  return up.map(
+    ({ device, offset, addresses }) =>
+      `up: ${printable(device)} ${offset} shows at ${addresses.join(", ")}\n`,
+  );
+}
+
+function stepOf(step: WalkStep): object {
+  const { device, offset, state, row, leg, below } = step;
+  return {
+    device: device.identity.name,
+    offset,
+    state,
+    ...(row === undefined ? {} : { line: row.line, type: row.type }),
+    ...(leg === undefined ? {} : { leg }),
+    below: below.map((one) => stepOf(one)),
+  };
+}

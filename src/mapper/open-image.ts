@@ -1,0 +1,27 @@
+/** openImage(): what an IMAGE argument names: a stack where its name ends in `.stack`, else an image. */
+import { StorageError } from "../base/index.ts";
+import { openDevice, type ManagedDevice, type OpenDeviceOptions } from "../device/index.ts";
+import { nodeFiles, type HostFiles } from "../os/index.ts";
+import { openStack, stackSize } from "./open-stack.ts";
+
+/** Whether a path names a stack. */
+export function isStackPath(path: string): boolean {
+  return path.endsWith(".stack");
+}
+
+/** Opens an image or a stack. @throws {StorageError} as `openDevice` and `openStack` */
+export function openImage(path: string, options: OpenDeviceOptions = {}): ManagedDevice {
+  return isStackPath(path) ? openStack(path, options).device : openDevice(path, options);
+}
+
+/** Bytes of what a path names, without opening the images of a stack. @throws {StorageError} ENOENT; of a stack EBADMSG */
+export function imageSize(path: string, files: HostFiles = nodeFiles): number {
+  const info = files.info(path);
+  if (info === undefined) {
+    throw new StorageError("ENOENT", `Cannot open ${path}: there is no such file`, {
+      path,
+      syscall: "open",
+    });
+  }
+  return isStackPath(path) ? stackSize(path, files) : info.size;
+}

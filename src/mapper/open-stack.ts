@@ -1,0 +1,290 @@
+/**
+ * openStack(): a stack file becomes a device. Every image is opened once, whatever names lead to it, and keeps its own list beside it.
+ *
+ * Only what the top stands on is opened. What cannot be a stack is refused before anything is written: circles, of tables and of files, and
+ * one byte at two addresses, within a table (load-table.ts) or through two of them.
+ */
+import { dirname, isAbsolute, join, resolve } from "node:path";
+import { SECTOR, StorageError, type Clock } from "../base/index.ts";
+import {
+  checkedDevice,
+  MediaDevice,
+  openDevice,
+  openSegment,
+  openWindow,
+  takeList,
+  type Device,
+  type ManagedDevice,
+} from "../device/index.ts";
+import { nodeFiles, type HostFiles } from "../os/index.ts";
+import type { StateRange } from "../poison/index.ts";
+import { layoutOf } from "./layout.ts";
+import { checkAreas, loadTable, usedAreas, type LoadedRow, type UsedArea } from "./load-table.ts";
+import { mappedDevice, MappedManagedDevice } from "./mapped-managed-device.ts";
+import { parseStack, stackSectors, type StackDevice, type StackText } from "./stack-text.ts";
+import { tableError, type TextPlace } from "./table-text.ts";
+
+/** Bytes of a stack file that are read at most. */
+const TEXT_MAX = 16 * 1024 * 1024;
+
+/** How a stack is opened. */
+export interface OpenStackOptions {
+  /** "write" takes every image's lock alone. @default "read" */
+  readonly access?: "read" | "write";
+  /** What a list that came with the stack says, at the stack's addresses, of bytes that the images' own lists call unread. @default nothing */
+  readonly poison?: Iterable<StateRange>;
+  /** @default the machine's */
+  readonly files?: HostFiles;
+  /** Clock of slow zones. @default the machine's */
+  readonly clock?: Clock;
+  /** Whether to map images for direct access. @default false */
+  readonly map?: boolean;
+  /** Whether the contract is checked between any two layers (checked-device.ts); nothing is flattened then. @default false */
+  readonly checked?: boolean;
+}
+
+/** A stack that is open. */
+export interface OpenStack {
+  /** The top; closing it closes all. */
+  readonly device: ManagedDevice;
+  /** The same without the seam. */
+  readonly table: MappedManagedDevice;
+}
+
+/**
+ * Opens a stack.
+ *
+ * @throws {StorageError} EBADMSG with file, line and wish; of each image what `openDevice` throws
+ */
+export function openStack(path: string, options: OpenStackOptions = {}): OpenStack {
+  const opener = new StackOpener(options);
+  try {
+    return opener.open(path);
+  } catch (error) {
+    opener.abandon();
+    throw error;
+  }
+}
+
+/** Bytes of a stack, from its text alone. @throws {StorageError} */
+export function stackSize(path: string, files: HostFiles = nodeFiles): number {
+  return stackSectors(parseStack(readStackText(path, files), path)) * SECTOR;
+}
+
+function readStackText(path: string, files: HostFiles): string {
+  const file = files.open(path);
+  try {
+    const length = file.size();
+    if (length > TEXT_MAX)
+      throw new StorageError(
+        "EBADMSG",
+        `Cannot load ${path}: want a text of at most ${TEXT_MAX} bytes: got ${length}`,
+        { path },
+      );
+    const bytes = new Uint8Array(length);
+    return new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes, 0)));
+  } finally {
+    file.close();
+  }
+}
+
+/** One stack file that is being opened. */
+interface Scope {
+  readonly text: StackText;
+  readonly made: Map<string, ManagedDevice>;
+  /** Names that are being made, outermost first. */
+  readonly chain: string[];
+}
+
+class StackOpener {
+  readonly #options: OpenStackOptions;
+  readonly #files: HostFiles;
+  /** Images, and tables under the top, in the order in which they were made. */
+  readonly #opened: ManagedDevice[] = [];
+  /** What each layer with a seam on it is without. */
+  readonly #inner = new Map<Device, ManagedDevice>();
+  /** What tables stand on: images and nested stacks, with the seam on them where that is wanted. By kind and real path. */
+  readonly #layers = new Map<string, ManagedDevice>();
+  /** Stack files that are being opened, outermost first. */
+  readonly #chain: string[] = [];
+  readonly #areas: UsedArea[] = [];
+  /** Windows onto files, in sectors. */
+  readonly #windows: {
+    readonly real: string;
+    readonly start: number;
+    readonly end: number;
+    readonly line: number;
+  }[] = [];
+
+  constructor(options: OpenStackOptions) {
+    this.#options = options;
+    this.#files = options.files ?? nodeFiles;
+  }
+
+  open(path: string): OpenStack {
+    const scope = this.#read(path);
+    const rows = this.#rowsOf(scope, scope.text.top);
+    checkAreas(this.#areas);
+    const device = mappedDevice(rows, { name: path, owned: this.#opened }) as MappedManagedDevice;
+    this.#takeList(device);
+    const { checked = false } = this.#options;
+    return { device: checked ? checkedDevice(device) : device, table: device };
+  }
+
+  /** Closes what an opening that failed has open; only the first failure is told. */
+  abandon(): void {
+    for (const device of this.#opened) {
+      try {
+        void device.close();
+      } catch {
+        // the stack failed already
+      }
+    }
+  }
+
+  #read(path: string): Scope {
+    const text = parseStack(readStackText(path, this.#files), path);
+    this.#chain.push(this.#real(path));
+    return { text, made: new Map(), chain: [] };
+  }
+
+  #real(path: string): string {
+    const full = resolve(path);
+    return this.#files.real?.(full) ?? full;
+  }
+
+  #rowsOf(scope: Scope, name: string): LoadedRow[] {
+    const { path, tables } = scope.text;
+    const rows = tables.find((table) => table.name === name)?.rows ?? [];
+    const [first] = rows;
+    if (scope.chain.includes(name))
+      throw tableError(
+        { path, line: first?.line ?? 1 },
+        `want no circle of tables: got ${[...scope.chain, name].join(" -> ")}`,
+      );
+    scope.chain.push(name);
+    const loaded = loadTable(rows, { path, lookup: (word) => this.#lookup(scope, word) });
+    scope.chain.pop();
+    this.#areas.push(...usedAreas(loaded, path));
+    return loaded;
+  }
+
+  #lookup(scope: Scope, word: string): ManagedDevice | undefined {
+    const known = scope.made.get(word);
+    if (known !== undefined) return known;
+    const { devices, tables } = scope.text;
+    const named = devices.find(({ name }) => name === word);
+    let device: ManagedDevice | undefined;
+    if (named !== undefined) device = this.#openNamed(scope, named);
+    else if (tables.some(({ name }) => name === word))
+      device = this.#layer(this.#table(this.#rowsOf(scope, word), word));
+    if (device !== undefined) scope.made.set(word, device);
+    return device;
+  }
+
+  /** A layer, with the seam on it where that is wanted. */
+  #layer(device: ManagedDevice): ManagedDevice {
+    if (this.#options.checked !== true) return device;
+    const checked = checkedDevice(device);
+    this.#inner.set(checked, device);
+    return checked;
+  }
+
+  #openNamed(scope: Scope, named: StackDevice): ManagedDevice {
+    const path = pathBeside(scope.text.path, named.path);
+    const real = this.#real(path);
+    const where = named.kind === "window" ? ` ${named.start}+${named.length}` : "";
+    const key = `${named.kind} ${real}${where}`;
+    const known = this.#layers.get(key);
+    if (known !== undefined) return known;
+    const layer = this.#layer(
+      named.kind === "device" && path.endsWith(".stack")
+        ? this.#openNested({ path: scope.text.path, line: named.line }, path, real)
+        : this.#openLeaf(scope, named, path),
+    );
+    this.#layers.set(key, layer);
+    return layer;
+  }
+
+  #openNested(place: TextPlace, path: string, real: string): ManagedDevice {
+    if (this.#chain.includes(real))
+      throw tableError(
+        place,
+        `want no circle of stack files: got ${[...this.#chain, real].join(" -> ")}`,
+      );
+    const inner = this.#read(path);
+    const rows = this.#rowsOf(inner, inner.text.top);
+    this.#chain.pop();
+    return this.#table(rows, path);
+  }
+
+  /** A table under the top. */
+  #table(rows: readonly LoadedRow[], name: string): ManagedDevice {
+    const device = mappedDevice(rows, { name }) as MappedManagedDevice;
+    this.#opened.push(device);
+    return device;
+  }
+
+  #openLeaf(scope: Scope, named: StackDevice, path: string): ManagedDevice {
+    const { access = "read", clock, map = false } = this.#options;
+    const files = this.#files;
+    let device: ManagedDevice;
+    if (named.kind === "segment") device = openSegment(path, { access, files });
+    else if (named.kind === "window") {
+      this.#noteWindow(scope, named, this.#real(path));
+      const window = { offset: named.start * SECTOR, length: named.length * SECTOR };
+      device = openWindow(path, window, { access, files });
+    } else {
+      const timed = clock === undefined ? {} : { clock };
+      device = openDevice(path, { access, files, map, ...timed });
+    }
+    this.#opened.push(device);
+    return device;
+  }
+
+  /** Two windows onto one file are two devices: that they share no byte is looked at here. */
+  #noteWindow(scope: Scope, named: Extract<StackDevice, { kind: "window" }>, real: string): void {
+    const place = { path: scope.text.path, line: named.line };
+    const end = named.start + named.length;
+    const other = this.#windows.find(
+      (one) => one.real === real && one.start < end && named.start < one.end,
+    );
+    if (other !== undefined)
+      throw tableError(
+        place,
+        `sector ${Math.max(other.start, named.start)} of ${named.path} is used twice: want each byte at one address: line ${other.line} has a window there too`,
+      );
+    this.#windows.push({ real, start: named.start, end, line: named.line });
+  }
+
+  /** Gives each image what the list says of its bytes. @throws {StorageError} EOPNOTSUPP where something bad lies in what takes no list */
+  #takeList(top: MappedManagedDevice): void {
+    const lists = new Map<MediaDevice, StateRange[]>();
+    for (const part of this.#options.poison ?? []) this.#spread(top, part, lists);
+    for (const [leaf, list] of lists) takeList(leaf, list, this.#options.access ?? "read");
+  }
+
+  #spread(table: Device, part: StateRange, lists: Map<MediaDevice, StateRange[]>): void {
+    const { offset, length, state } = part;
+    for (const share of layoutOf(table)?.shares({ offset, length }) ?? []) {
+      const device = this.#inner.get(share.device) ?? share.device;
+      const below = { offset: share.offset, length: share.length, state };
+      if (device instanceof MediaDevice) {
+        const list = lists.get(device) ?? [];
+        lists.set(device, list);
+        list.push(below);
+      } else if (layoutOf(device) !== undefined) this.#spread(device, below, lists);
+      else if ((state === "poisoned" || state === "lost") && device.poison.totals().unread > 0)
+        throw new StorageError(
+          "EOPNOTSUPP",
+          `Cannot take the list: ${device.identity.name} takes none: want the lists of the images below it`,
+          { path: device.identity.name },
+        );
+    }
+  }
+}
+
+/** A path of a stack file as people would write it from where they are. */
+function pathBeside(stack: string, path: string): string {
+  return isAbsolute(path) ? path : join(dirname(stack), path);
+}
