@@ -54,12 +54,15 @@ export class Layout {
   readonly #pieces: readonly Piece[];
   /** Where each piece begins. */
   readonly #starts: Float64Array;
+  /** The piece, where there is one alone. */
+  readonly #only: Piece | undefined;
 
   /** @param parts ascending, without gap, from 0 on */
   constructor(parts: readonly Part[]) {
     this.#pieces = parts.flatMap((part) => [...piecesOf(part)]);
     this.#starts = Float64Array.from(this.#pieces, ({ start }) => start);
     this.size = this.#pieces.at(-1)?.end ?? 0;
+    this.#only = this.#pieces.length === 1 ? this.#pieces[0] : undefined;
   }
 
   /** Index of the piece that holds an address. */
@@ -75,35 +78,18 @@ export class Layout {
     return low;
   }
 
-  /** Finds an address below `size`. */
+  /** Finds an address from 0 up, below `size`. */
   locate(offset: number, place: Place): void {
-    // oxlint-disable-next-line typescript/no-this-alias -- a loop instead of a recursion: this is the path of every read
-    let layout: Layout = this;
-    let at = offset;
-    let length = Infinity;
-    for (;;) {
-      const piece = layout.#pieces[layout.#indexAt(at)] as Piece;
-      const { legs } = piece;
-      length = Math.min(length, piece.end - at);
-      let inLeg = at - piece.start + piece.skip;
-      let leg = legs[0] as Leg;
-      if (piece.chunk !== Infinity) {
-        const turn = Math.floor(inLeg / piece.chunk);
-        const row = Math.floor(turn / legs.length);
-        const rest = inLeg - turn * piece.chunk;
-        leg = legs[turn - row * legs.length] as Leg;
-        length = Math.min(length, piece.chunk - rest);
-        inLeg = row * piece.chunk + rest;
-      }
-      at = leg.offset + inLeg;
-      if (leg.below === undefined) {
-        place.device = leg.device;
-        place.offset = at;
-        place.length = length;
-        return;
-      }
-      layout = leg.below;
+    const piece = (this.#only ?? this.#pieces[this.#indexAt(offset)]) as Piece;
+    if (piece.chunk !== Infinity) {
+      locateStriped(piece, offset, place);
+      return;
     }
+    // a run goes straight to a leaf: runs over runs were joined when the table was loaded
+    const leg = piece.legs[0] as Leg;
+    place.device = leg.device;
+    place.offset = leg.offset + (offset - piece.start + piece.skip);
+    place.length = piece.end - offset;
   }
 
   /** The pieces that touch a range, ascending. */
@@ -168,6 +154,26 @@ export class Layout {
       }
     }
   }
+}
+
+/** Finds an address of a piece whose legs take turns; a leg that is itself a table is asked. */
+function locateStriped(piece: Piece, offset: number, place: Place): void {
+  const { chunk, legs, end } = piece;
+  const inPattern = offset - piece.start + piece.skip;
+  const turn = Math.floor(inPattern / chunk);
+  const row = Math.floor(turn / legs.length);
+  const rest = inPattern - turn * chunk;
+  const length = Math.min(end - offset, chunk - rest);
+  const leg = legs[turn - row * legs.length] as Leg;
+  const inLeg = leg.offset + row * chunk + rest;
+  if (leg.below === undefined) {
+    place.device = leg.device;
+    place.offset = inLeg;
+    place.length = length;
+    return;
+  }
+  leg.below.locate(inLeg, place);
+  place.length = Math.min(place.length, length);
 }
 
 /** Stands in a place that was not filled yet. */

@@ -97,15 +97,24 @@ export class MappedDevice implements Device {
   }
 
   read(into: Uint8Array, offset: number, mode: AccessMode = "access"): MaybePromise<ReadResult> {
-    this.#check({ offset, length: into.length });
-    if (into.length === 0) return COMPLETE;
+    const { length } = into;
+    // what is no whole number goes on to the leaf, which refuses it
+    if (this.#closed || !(offset >= 0 && length <= this.size - offset))
+      this.#check({ offset, length });
+    if (length === 0) return this.#readNothing(offset);
     const place = this.#place;
     this.layout.locate(offset, place);
-    if (into.length > place.length) return this.#readRuns(into, offset, mode);
+    if (length > place.length) return this.#readRuns(into, offset, mode);
     const shift = offset - place.offset;
     const result = place.device.read(into, place.offset, mode);
+    if (result === COMPLETE) return COMPLETE;
     if (isPromise(result)) return result.then((whole) => shifted(whole, shift));
-    return result.missing.length === 0 ? COMPLETE : shifted(result, shift);
+    return shifted(result, shift);
+  }
+
+  #readNothing(offset: number): ReadResult {
+    this.#check({ offset, length: 0 });
+    return COMPLETE;
   }
 
   #readRuns(into: Uint8Array, offset: number, mode: AccessMode): MaybePromise<ReadResult> {

@@ -36,6 +36,9 @@ class MappedDirect implements DirectAccess {
   readonly #layout: Layout;
   readonly #page: number;
   readonly #place: Place = { device: {} as Device, offset: 0, length: 0 };
+  /** The address that `#place` is of, and its leaf's face: a probe is followed by a load or store there. */
+  #located = -1;
+  #direct: DirectAccess | undefined;
 
   constructor(table: DirectTable, page: number) {
     this.#table = table;
@@ -45,8 +48,11 @@ class MappedDirect implements DirectAccess {
 
   probe(page: number, pages: number, mode: "access" | "recovery"): number {
     const offset = page * this.#page;
-    checkRange({ offset, length: 0 }, this.#layout.size);
-    if (offset === this.#layout.size) return 0;
+    const { size } = this.#layout;
+    if (!(offset >= 0 && offset < size)) {
+      checkRange({ offset, length: 0 }, size);
+      return 0;
+    }
     const direct = this.#at(offset);
     const count = Math.min(pages, Math.floor(this.#place.length / this.#page));
     return count <= 0 ? 0 : direct.probe(this.#place.offset / this.#page, count, mode);
@@ -61,6 +67,10 @@ class MappedDirect implements DirectAccess {
   }
 
   load(into: Uint8Array, offset: number): number {
+    if (offset >= 0 && into.length <= this.#layout.size - offset && into.length > 0) {
+      const direct = this.#at(offset);
+      if (into.length <= this.#place.length) return direct.load(into, this.#place.offset);
+    }
     return this.#each(into, offset, (direct, bytes, at) => direct.load(bytes, at));
   }
 
@@ -118,8 +128,11 @@ class MappedDirect implements DirectAccess {
 
   /** The face of the leaf that holds an address; `#place` says where. */
   #at(offset: number): DirectAccess {
+    if (offset === this.#located) return this.#direct as DirectAccess;
     this.#layout.locate(offset, this.#place);
-    return this.#place.device.direct as DirectAccess;
+    this.#located = offset;
+    this.#direct = this.#place.device.direct;
+    return this.#direct as DirectAccess;
   }
 
   /** Does a range window by window, up to the first that is not done whole. @returns bytes done */
