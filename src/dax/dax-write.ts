@@ -78,37 +78,47 @@ function store(file: DaxFile, vector: IoVector, { offset, length }: ByteRange): 
   }
 }
 
-/** Heals all of a run, or what comes before the first range that cannot be healed. @returns bytes healed */
-function heal(file: DaxFile, vector: IoVector, range: ByteRange): number {
-  const { offset, length } = range;
+/** Heals all of a run, or as much from its start as can be healed. @returns bytes healed */
+function heal(file: DaxFile, vector: IoVector, { offset, length }: ByteRange): number {
   const data = vector.gather(length);
-  try {
-    file.direct.heal(data, offset);
-    vector.skip(length);
-    return length;
-  } catch (error) {
-    const before = bytesBefore(error, range, file.device);
-    if (before === 0) throw error;
-    file.direct.heal(data.subarray(0, before), offset);
-    vector.skip(before);
-    // The next turn meets the bad range at its first byte, and tells why.
-    return before;
+  let done = 0;
+  for (let step = length; done < length;) {
+    try {
+      file.direct.heal(data.subarray(done, done + step), offset + done);
+      done += step;
+      step = pageStep({ offset: offset + done, length: length - done }, file.device);
+    } catch (error) {
+      step = shorterHeal(error, { offset: offset + done, length: step }, file.device);
+      if (step > 0) continue;
+      if (done === 0) throw error;
+      break;
+    }
   }
+  vector.skip(done);
+  return done;
+}
+
+/** What of a device decides how a heal is cut. */
+type Cut = Pick<Device, "capabilities">;
+
+/** Bytes of a write up to the end of its first page, or clear unit where that is larger. */
+export function pageStep({ offset, length }: ByteRange, { capabilities }: Cut): number {
+  const unit = Math.max(capabilities.pageSize, capabilities.clearUnit);
+  return Math.min(length, unit - (offset % unit));
 }
 
 /**
- * What of a recovery write that failed can be written all the same: the whole clear units before the first range that is still bad.
+ * How much of a recovery write that failed is tried next: what comes before the first range that is still bad; else its first page, because
+ * a firmware that clears less at a time than it was asked can do that, as a plain write asks it.
  *
- * @param error what the write threw
- * @returns bytes from the start of the write; 0 where there are none, or the error speaks of no range
+ * @param error what the write threw; thrown again where it is no failure of the media
+ * @returns bytes from the start of the write, fewer than it has; 0 where nothing is left to try
  */
-export function bytesBefore(
-  error: unknown,
-  write: ByteRange,
-  device: Pick<Device, "capabilities">,
-): number {
-  if (!(error instanceof MediaError)) return 0;
+export function shorterHeal(error: unknown, write: ByteRange, device: Cut): number {
+  if (!(error instanceof MediaError)) throw error;
   const bad = error.ranges[0]?.offset ?? write.offset;
   const before = roundDown(bad, device.capabilities.clearUnit) - write.offset;
-  return before > 0 && before < write.length ? before : 0;
+  if (before > 0 && before < write.length) return before;
+  const page = pageStep(write, device);
+  return page < write.length ? page : 0;
 }

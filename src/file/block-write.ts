@@ -8,7 +8,7 @@
  * With the flag parts of bad units are healed too (R2, R3), or the write fails and what is named is still bad (R5).
  */
 import { MediaError, roundDown, roundUp } from "../base/index.ts";
-import { bytesBefore, type IoVector } from "../dax/index.ts";
+import { pageStep, shorterHeal, type IoVector } from "../dax/index.ts";
 import type { AccessMode } from "../device/index.ts";
 import type { BlockFile } from "./block-read.ts";
 import type { Face } from "./file.ts";
@@ -107,23 +107,27 @@ function firstBad(
   return undefined;
 }
 
-/** Writes all, or with the flag what comes before the first range that cannot be healed: the next turn meets that, and tells why. */
+/** Writes all, or with the flag as much from the start as can be healed. @returns bytes written */
 async function store(
   { device }: BlockFile,
   data: Uint8Array,
-  place: { readonly at: number; readonly mode: AccessMode },
+  { at, mode }: { readonly at: number; readonly mode: AccessMode },
 ): Promise<number> {
-  const { at, mode } = place;
-  try {
-    await device.write(data, at, mode);
-    return data.length;
-  } catch (error) {
-    const before =
-      mode === "recovery" ? bytesBefore(error, { offset: at, length: data.length }, device) : 0;
-    if (before === 0) throw error;
-    await device.write(data.subarray(0, before), at, mode);
-    return before;
+  let done = 0;
+  for (let step = data.length; done < data.length;) {
+    try {
+      await device.write(data.subarray(done, done + step), at + done, mode);
+      done += step;
+      step = pageStep({ offset: at + done, length: data.length - done }, device);
+    } catch (error) {
+      if (mode !== "recovery") throw error;
+      step = shorterHeal(error, { offset: at + done, length: step }, device);
+      if (step > 0) continue;
+      if (done === 0) throw error;
+      break;
+    }
   }
+  return done;
 }
 
 function pageError(file: BlockFile, { offset }: BlockWrite): MediaError {

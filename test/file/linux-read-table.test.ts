@@ -2,7 +2,7 @@
 import { describe, test } from "vitest";
 import type { FileExtent } from "../../src/dax/index.ts";
 import { RWF_RECOVERY_DATA } from "../../src/file/index.ts";
-import { PAGE, playRow, type LinuxRow } from "./support/linux-row.ts";
+import { PAGE, expectRow, type LinuxRow } from "./support/linux-row.ts";
 import { stripedStack } from "./support/striped-stack.ts";
 
 function extent(page: number, pages: number, device?: number): FileExtent {
@@ -115,17 +115,17 @@ const ROWS: readonly LinuxRow[] = [
 
 describe("preadv2() answers as Linux", () => {
   test.each(ROWS.map((row) => [row.row, row] as const))("%s", async (_, row) => {
-    await playRow(row);
+    await expectRow(row);
   });
 
   test("R15: windows of a stripe, two pages: bytes of the windows before", async () => {
     const row: LinuxRow = { row: "R15", known: "p2", call: ["read", 0, 16384], ret: 8192 };
-    await playRow(row, stripedStack(row, 16));
+    await expectRow(row, stripedStack(row, 16));
   });
 
   test("R16: windows of a stripe, one page", async () => {
     const row: LinuxRow = { row: "R16", known: "p3", call: ["read", 0, 16384], ret: 12288 };
-    await playRow(row, stripedStack(row, 8));
+    await expectRow(row, stripedStack(row, 8));
   });
 });
 
@@ -166,7 +166,7 @@ const FLAGGED: readonly LinuxRow[] = [
 
 describe("preadv2() with RWF_RECOVERY_DATA gives every byte up to the first bad one", () => {
   test.each(FLAGGED.map((row) => [row.row, row] as const))("%s", async (_, row) => {
-    await playRow({ ...row, flags: RWF_RECOVERY_DATA });
+    await expectRow({ ...row, flags: RWF_RECOVERY_DATA });
   });
 
   test("R15, R16: windows of a stripe do not show", async () => {
@@ -182,7 +182,7 @@ describe("preadv2() with RWF_RECOVERY_DATA gives every byte up to the first bad 
         flags: RWF_RECOVERY_DATA,
         ret,
       };
-      await playRow(row, stripedStack(row, chunk));
+      await expectRow(row, stripedStack(row, chunk));
     }
   });
 });

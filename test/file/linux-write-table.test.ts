@@ -2,7 +2,7 @@
 import { describe, test } from "vitest";
 import { intersect, RangeSet, type ByteRange } from "../../src/base/index.ts";
 import { RWF_RECOVERY_DATA } from "../../src/file/index.ts";
-import { playRow, rangesOf, sectorsOf, type LinuxRow } from "./support/linux-row.ts";
+import { expectRow, rangesOf, sectorsOf, type LinuxRow } from "./support/linux-row.ts";
 import { stripedStack } from "./support/striped-stack.ts";
 
 /** Start and length are whole pages. */
@@ -225,7 +225,7 @@ describe("pwritev2() answers as Linux", () => {
   test.each([...WHOLE, ...UNALIGNED, ...RECORDS].map((row) => [row.row, row] as const))(
     "%s",
     async (_, row) => {
-      await playRow(row);
+      await expectRow(row);
     },
   );
 
@@ -247,7 +247,7 @@ describe("pwritev2() answers as Linux", () => {
       list: [],
     },
   ] satisfies LinuxRow[])("$row", async (row) => {
-    await playRow(row, stripedStack(row, 8));
+    await expectRow(row, stripedStack(row, 8));
   });
 });
 
@@ -282,7 +282,7 @@ describe("R2, R3, R4: pwritev2() with RWF_RECOVERY_DATA writes all of it, and cl
   test.each([...WHOLE, ...UNALIGNED, ...RECORDS].map((row) => [row.row, row] as const))(
     "%s",
     async (_, row) => {
-      await playRow(flagged(row));
+      await expectRow(flagged(row));
     },
   );
 });
