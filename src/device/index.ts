@@ -40,6 +40,26 @@ export {
   type OpenDeviceOptions,
 } from "./open-device.ts";
 export { PageStates } from "./page-states.ts";
+export {
+  AddressRangeScrub,
+  Badrange,
+  clearError,
+  CxlMailbox,
+  DriverBadblocks,
+  ErrorInjection,
+  type ArsCapabilities,
+  type ArsOptions,
+  type ArsRequest,
+  type ArsStatus,
+  type BadrangeOptions,
+  type BlockRange,
+  type CxlMailboxOptions,
+  type CxlPoisonList,
+  type CxlPoisonRecord,
+  type DriverBadblocksOptions,
+  type ErrorInjectionOptions,
+  type InjectOptions,
+} from "./pmem/index.ts";
 export { skippable } from "./hole.ts";
 export { InFlight } from "./in-flight.ts";
 export { scrub, type ScrubOptions, type ScrubResult } from "./scrub.ts";
