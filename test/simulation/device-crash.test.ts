@@ -76,6 +76,8 @@ function makeCase(
     const short = { offset: range.offset, length: Math.min(range.length, poisonUnit * 2) };
     const units = device.inject(short, { latent: prng.chance(0.3) });
     bad.fill(1, units.offset, endOf(units));
+    // What is lost is known by the list alone: the medium reads well there.
+    if (options.lines === true && prng.chance(0.5)) device.clear(units);
   }
   if (prng.chance(0.5)) {
     const zone = ranges(prng, 1, geometry)[0] as ByteRange;
