@@ -17,7 +17,6 @@ export type ErrorCode =
   | "EBUSY"
   | "ENOSPC"
   | "ENXIO"
-  | "EFAULT"
   | "EISDIR"
   | "ENOTDIR"
   | "EINVAL"
@@ -45,8 +44,6 @@ export const ERROR_CODES: Readonly<
   ENOSPC: { errno: 28, exitCode: 3 },
   /** The device or its part is not there, or its firmware failed. */
   ENXIO: { errno: 6, exitCode: 3 },
-  /** The device has no such address; as Linux, also a recovery write that could not be done. */
-  EFAULT: { errno: 14, exitCode: 1 },
   /** The thing exists but is of the wrong kind (a directory, a pipe). */
   EISDIR: { errno: 21, exitCode: 3 },
   ENOTDIR: { errno: 20, exitCode: 3 },

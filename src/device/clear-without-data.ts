@@ -20,10 +20,11 @@ interface Progress {
 /**
  * Ends poison without data, on request: the range is lost in the list before the medium is asked, and stays lost.
  *
- * @throws {MediaError} if the medium refuses, stops half-way or pretends: what was bad there is what it was, and good bytes that
- *   the medium may have taken all the same are lost
+ * @returns bytes cleared, from the start of the range; fewer where the medium refuses, stops half-way or pretends: what was bad behind them
+ *   is what it was, and good bytes that the medium may have taken all the same are lost
+ * @throws {MediaError} if the device cannot clear
  */
-export function clearWithoutData(context: HealContext, range: ByteRange): void {
+export function clearWithoutData(context: HealContext, range: ByteRange): number {
   const { media, ledger } = context;
   if (media.capabilities.clear === "none")
     throw healError(context, range, "the device cannot clear");
@@ -44,16 +45,19 @@ export function clearWithoutData(context: HealContext, range: ByteRange): void {
     context.unsettled.add({ id, intent, done });
     throw error;
   }
-  if (cleared < range.length) {
-    const rest = { offset: range.offset + cleared, length: range.length - cleared };
-    throw healError(
-      context,
-      rest,
-      cleared === 0
-        ? "the device refuses to clear"
-        : `the device cleared ${cleared} bytes of ${range.length}`,
-    );
-  }
+  return cleared;
+}
+
+/** Why a clear did not come to its end. */
+export function clearFailure(context: HealContext, range: ByteRange, cleared: number): MediaError {
+  const rest = { offset: range.offset + cleared, length: range.length - cleared };
+  return healError(
+    context,
+    rest,
+    cleared === 0
+      ? "the device refuses to clear"
+      : `the device cleared ${cleared} bytes of ${range.length}`,
+  );
 }
 
 /** The states that a clear leaves: lost where it is proven or took good bytes, what they were elsewhere. */

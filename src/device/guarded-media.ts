@@ -13,6 +13,7 @@ export function guardedMedia(media: Media, onFailure: (error: unknown) => void):
     holeFrom: (offset) => media.holeFrom?.(offset) ?? 0,
     write: (from, offset) => media.write(from, offset),
     clear: (range) => media.clear(range),
+    storeLine: (line, offset) => media.storeLine?.(line, offset) ?? false,
     flush: () => {
       try {
         media.flush();

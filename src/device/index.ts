@@ -45,6 +45,26 @@ export { PageStates } from "./page-states.ts";
 export { openSegment, createSegment, type OpenSegmentOptions } from "./segment-device.ts";
 export { createWindow, openWindow, type OpenWindowOptions } from "./window-device.ts";
 export type { NoRecoveryDevice } from "./no-recovery-device.ts";
+export {
+  AddressRangeScrub,
+  Badrange,
+  clearError,
+  CxlMailbox,
+  DriverBadblocks,
+  ErrorInjection,
+  type ArsCapabilities,
+  type ArsOptions,
+  type ArsRequest,
+  type ArsStatus,
+  type BadrangeOptions,
+  type BlockRange,
+  type CxlMailboxOptions,
+  type CxlPoisonList,
+  type CxlPoisonRecord,
+  type DriverBadblocksOptions,
+  type ErrorInjectionOptions,
+  type InjectOptions,
+} from "./pmem/index.ts";
 export { skippable } from "./hole.ts";
 export { InFlight } from "./in-flight.ts";
 export { scrub, type ScrubOptions, type ScrubResult } from "./scrub.ts";

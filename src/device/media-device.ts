@@ -21,7 +21,7 @@ import {
 } from "../base/index.ts";
 import type { PoisonView } from "../poison/index.ts";
 import type { CarefulContext, DeviceEvent } from "./careful-read.ts";
-import { clearWithoutData } from "./clear-without-data.ts";
+import { clearFailure, clearWithoutData } from "./clear-without-data.ts";
 import type {
   AccessMode,
   Capabilities,
@@ -36,6 +36,7 @@ import { guardedMedia } from "./guarded-media.ts";
 import { reachOf } from "./heal-job.ts";
 import { goodHole } from "./hole.ts";
 import { InFlight } from "./in-flight.ts";
+import { checkLine, healLine, isLatent } from "./line-store.ts";
 import { Ledger, type LedgerOptions, type StateChanges } from "./ledger.ts";
 import { ListedReader } from "./listed-reader.ts";
 import type { Media } from "./media.ts";
@@ -229,7 +230,34 @@ export class MediaDevice implements ManagedDevice {
         `Cannot clear: want whole clear units of ${clearUnit} bytes: got offset ${range.offset}, length ${range.length}`,
       );
     }
-    this.change(range, () => clearWithoutData(this.#context, range));
+    const cleared = this.clearUpTo(range);
+    if (cleared < range.length) throw clearFailure(this.#context, range, cleared);
+  }
+
+  /** The same for whole clear units, and tells how far it came instead. @returns bytes cleared, from the start of the range */
+  protected clearUpTo(range: ByteRange): number {
+    let cleared = 0;
+    this.change(range, () => {
+      cleared = clearWithoutData(this.#context, range);
+    });
+    return cleared;
+  }
+
+  /**
+   * Stores an aligned line of 64 bytes as MOVDIR64B does: where it is bad, known or latent, clear and data are one step and durable on
+   * return; elsewhere it is an ordinary write.
+   *
+   * @throws {MediaError} if the line is bad, and the device does not clear so ("atomic", units of at most 64 bytes) or refuses (R5)
+   * @throws {RangeError} if it is not 64 bytes at a multiple of 64
+   */
+  storeLine(line: Uint8Array, offset: number): void {
+    checkLine(line, offset);
+    const range = { offset, length: line.length };
+    this.change(range, () => {
+      if (anyBad(this.poison, range) || isLatent(this.media, range))
+        healLine(this.#context, line, offset);
+      else this.media.write(line, offset);
+    });
   }
 
   /** Runs a change of a range to its end: alone, after everything open is settled. For the device's own kinds. */

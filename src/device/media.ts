@@ -43,6 +43,12 @@ export interface Media {
    * @returns bytes cleared, from the start of the range; 0 where it is refused
    */
   clear(range: ByteRange): number;
+  /**
+   * Stores a line of 64 bytes at a multiple of 64, and ends poison under it, as one; absent where nothing does that.
+   *
+   * @returns whether it did; where not, nothing changed
+   */
+  storeLine?(line: Uint8Array, offset: number): boolean;
   /** Makes every earlier write durable. @throws {StorageError} */
   flush(): void;
   /** Bytes from `offset` on that the medium does not hold, and that read as zeros without touching it. @default 0 everywhere */

@@ -1,6 +1,11 @@
 /** SimulatedDevice: a device whose medium can be told to fail, for trying everything out and for proving it. */
 import { alignOut, endOf, type ByteRange, type Clock } from "../base/index.ts";
-import { createMemoryStore, type FaultChange, type PoisonStore } from "../poison/index.ts";
+import {
+  createMemoryStore,
+  type FaultChange,
+  type PoisonChange,
+  type PoisonStore,
+} from "../poison/index.ts";
 import { capabilitiesOf, checkSettings, type ImageSettings } from "./image-settings.ts";
 import { fillMarker } from "./marker.ts";
 import type { ManagedDevice } from "./device.ts";
@@ -94,6 +99,21 @@ export class SimulatedDevice extends MediaDevice implements FaultyDevice {
       fillMarker(piece, at);
       this.#simulated.destroy(piece, at);
     }
+  }
+
+  /**
+   * A clear as firmware does it, without data: what it cleared is lost in the list (R4). Whole clear units.
+   *
+   * @returns bytes cleared, from the start of the range: 0 where it is refused
+   * @throws {MediaError} if the device cannot clear at all
+   */
+  firmwareClear(range: ByteRange): number {
+    return this.clearUpTo(range);
+  }
+
+  /** Calls `listener` after every change of the list; returns the call that ends it. */
+  onListChange(listener: (change: PoisonChange) => void): () => void {
+    return this.ledger.list.onChange(listener);
   }
 
   /** Turns a fault of any kind on or off; durable at the next `flush`. Ending "poison" so brings no data back. */

@@ -254,6 +254,18 @@ export class SimulatedMedia implements Media {
     return cleared.length;
   }
 
+  /** A line is cleared whole or not at all: one in a zone where clears stop half-way is refused. */
+  storeLine(line: Uint8Array, offset: number): boolean {
+    const { refuses, partial } = this.#faults;
+    if (this.capabilities.clear !== "atomic" || this.capabilities.poisonUnit > line.length)
+      return false;
+    if (refuses.intersects(offset, line.length) || partial.intersects(offset, line.length))
+      return false;
+    this.#inner.write(line, offset);
+    this.#end("poison", { offset, length: line.length });
+    return true;
+  }
+
   /** A clear leaves nothing of what whole units held, clean neighbours included. */
   #wipe(range: ByteRange): void {
     const bytes = new Uint8Array(Math.min(WIPE_CHUNK, range.length));

@@ -254,6 +254,14 @@ export class BadblocksTable {
     return { answer: touched.every((row) => row.acked) ? 1 : -1, first: recordOf(first) };
   }
 
+  /** Whether every sector of a range is in the table. */
+  covers(start: number, sectors: number): boolean {
+    checkSectors(start, sectors);
+    let at = start;
+    for (const row of this.#rows) if (row.start <= at) at = Math.max(at, row.end);
+    return at >= start + sectors;
+  }
+
   /** Acks everything, and joins what then can be one record (`ack_all_badblocks`); nothing while `changed`. */
   ackAll(): void {
     if (this.#changed || !this.#hasUnacked) return;

@@ -7,14 +7,18 @@ import { describe, expect, test } from "vitest";
 import {
   createPrng,
   endOf,
+  SECTOR,
   StorageError,
   type ByteRange,
   type MaybePromise,
   type Prng,
 } from "../../src/base/index.ts";
 import {
+  AddressRangeScrub,
   CLEAR_KINDS,
+  clearError,
   createImage,
+  ErrorInjection,
   openDevice,
   scrub,
   type ClearKind,
@@ -76,6 +80,36 @@ const CHANGES: readonly Change[] = [
     name: "scrub",
     destroys: false,
     run: async (device) => void (await scrub(device, { chunk: 1000 })),
+  },
+  {
+    name: "clearError()",
+    destroys: true,
+    run: (device, { targets }, { done }) => {
+      for (const { offset, length } of targets)
+        done.push({ offset, length: clearError(device, { offset, length }) });
+    },
+  },
+  {
+    name: "address-range scrub",
+    destroys: false,
+    run: (device) => {
+      const ars = new AddressRangeScrub(device, { maxRecords: 3 });
+      for (let at = 0; at < SIZE; at = ars.status().restart.offset) {
+        ars.start({ range: { offset: at, length: SIZE - at } });
+        while (ars.advance(1024));
+      }
+    },
+  },
+  {
+    name: "uninject()",
+    destroys: false,
+    run: (device, { targets }) => {
+      const injection = new ErrorInjection(device);
+      for (const { offset, length } of targets) {
+        const block = Math.floor(offset / SECTOR);
+        injection.uninject({ block, count: Math.ceil((offset + length) / SECTOR) - block });
+      }
+    },
   },
   {
     name: "recordRead() and close()",

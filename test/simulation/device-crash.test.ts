@@ -1,11 +1,12 @@
 /**
- * The crash sweep of recovery writes: every way to clear, several units, one write and batches, a crash or a failure in every operation,
+ * The crash sweep of recovery writes and line stores: every way to clear, several units, one write and batches, a crash or a failure in every operation,
  * several states that each may leave, and a second crash while the first is settled. R1 to R5 hold after every one of them.
  */
 import { describe, expect, test } from "vitest";
 import {
   createPrng,
   endOf,
+  MediaError,
   StorageError,
   type ByteRange,
   type Prng,
@@ -18,6 +19,7 @@ import {
   type ClearKind,
   type HealWrite,
   type MediaDevice,
+  type SimulatedDevice,
 } from "../../src/device/index.ts";
 import { CrashError, createCrashFiles, type CrashFiles } from "../../src/testing/index.ts";
 
@@ -44,6 +46,8 @@ interface Case {
   /** 1 where the medium is bad. */
   readonly bad: Uint8Array;
   readonly writes: readonly HealWrite[];
+  /** Whether the writes are lines of 64 bytes, stored each as one. */
+  readonly lines: boolean;
 }
 
 function ranges(prng: Prng, count: number, geometry: Geometry): ByteRange[] {
@@ -60,7 +64,7 @@ function ranges(prng: Prng, count: number, geometry: Geometry): ByteRange[] {
 function makeCase(
   prng: Prng,
   geometry: Geometry,
-  options: { clear: ClearKind; batch: boolean },
+  options: { clear: ClearKind; batch: boolean; lines?: boolean },
 ): Case {
   const files = createCrashFiles({ seed: prng.below(2 ** 31) });
   const { size, poisonUnit, clearUnit } = geometry;
@@ -72,6 +76,8 @@ function makeCase(
     const short = { offset: range.offset, length: Math.min(range.length, poisonUnit * 2) };
     const units = device.inject(short, { latent: prng.chance(0.3) });
     bad.fill(1, units.offset, endOf(units));
+    // What is lost is known by the list alone: the medium reads well there.
+    if (options.lines === true && prng.chance(0.5)) device.clear(units);
   }
   if (prng.chance(0.5)) {
     const zone = ranges(prng, 1, geometry)[0] as ByteRange;
@@ -80,9 +86,48 @@ function makeCase(
   device.flush();
   device.close();
   files.settle();
-  const targets = options.batch ? ranges(prng, 4, geometry) : ranges(prng, 1, geometry);
+  const targets = targetsOf(prng, geometry, options);
   const writes = targets.map(({ offset, length }) => ({ offset, data: prng.bytes(length) }));
-  return { base: files.crash("nothing"), old, bad, writes };
+  return { base: files.crash("nothing"), old, bad, writes, lines: options.lines === true };
+}
+
+function targetsOf(
+  prng: Prng,
+  geometry: Geometry,
+  options: { batch: boolean; lines?: boolean },
+): ByteRange[] {
+  if (options.lines !== true) return ranges(prng, options.batch ? 4 : 1, geometry);
+  const all = Array.from({ length: geometry.size / 64 }, (_, index) => index * 64);
+  return all.filter(() => prng.chance(0.3)).map((offset) => ({ offset, length: 64 }));
+}
+
+/** Whether a line is bad now, known or latent. */
+function isBadLine(device: SimulatedDevice, offset: number): boolean {
+  const latent = [...device.faults()].some(
+    (fault) => fault.kind === "poison" && fault.offset <= offset && offset < endOf(fault),
+  );
+  return latent || [...device.poison.bad({ offset, length: 64 })].length > 0;
+}
+
+/** Does the writes; what the device said of each until the world stopped is in `outcome`. */
+function perform(device: MediaDevice, one: Case, outcome: Outcome): void {
+  if (!one.lines) {
+    outcome.said = device.heal(one.writes).map((error) => error === undefined);
+    return;
+  }
+  const said: (boolean | undefined)[] = [];
+  outcome.said = said;
+  for (const [index, { offset, data }] of one.writes.entries()) {
+    // A line that is good is an ordinary write: durable at the next flush.
+    const isBad = isBadLine(device as SimulatedDevice, offset);
+    try {
+      device.storeLine(data, offset);
+      said[index] = isBad ? true : undefined;
+    } catch (error) {
+      if (!(error instanceof MediaError)) throw error;
+      said[index] = false;
+    }
+  }
 }
 
 /** What a run came to: for each write whether the device said that it is healed. */
@@ -95,7 +140,7 @@ function run(files: CrashFiles, one: Case, outcome: Outcome): MediaDevice | unde
   let device: MediaDevice | undefined;
   try {
     device = openDevice(PATH, { files, access: "write" });
-    outcome.said = device.heal(one.writes).map((error) => error === undefined);
+    perform(device, one, outcome);
     device.close();
   } catch (error) {
     if (!(error instanceof CrashError) && !(error instanceof StorageError)) throw error;
@@ -214,13 +259,14 @@ async function sweepFailures(one: Case, prng: Prng, code: "EIO" | "ENOSPC"): Pro
     const files = one.base.crash("nothing");
     files.failAt(operation, code);
     let device: MediaDevice | undefined;
-    let said: Outcome["said"] = [];
+    const outcome: Outcome = { said: [] };
     try {
       device = openDevice(PATH, { files, access: "write" });
-      said = device.heal(one.writes).map((error) => error === undefined);
+      perform(device, one, outcome);
     } catch (error) {
       if (!(error instanceof StorageError)) throw error;
     }
+    let { said } = outcome;
     if (device !== undefined) {
       await judge(device, one, said);
       said = secondTry(device, one, said);
@@ -235,8 +281,10 @@ async function sweepFailures(one: Case, prng: Prng, code: "EIO" | "ENOSPC"): Pro
 }
 
 function secondTry(device: MediaDevice, one: Case, said: Outcome["said"]): Outcome["said"] {
+  const outcome: Outcome = { said };
   try {
-    return device.heal(one.writes).map((error) => error === undefined);
+    perform(device, one, outcome);
+    return outcome.said;
   } catch (error) {
     if (!(error instanceof StorageError)) throw error;
     return said;
@@ -274,6 +322,22 @@ describe.each(CLEAR_KINDS)("recovery write, clear %s", (clear) => {
       }
     });
   });
+});
+
+describe("line stores", () => {
+  const LINES: Geometry = { poisonUnit: 64, clearUnit: 64, size: 2048 };
+
+  test.each(["crash", "EIO", "ENOSPC"] as const)(
+    "R1 to R5 after %s in every operation",
+    async (way) => {
+      const prng = createPrng(seed + 7);
+      for (let round = 0; round < CASES; round += 1) {
+        const one = makeCase(prng, LINES, { clear: "atomic", batch: true, lines: true });
+        const sweep = way === "crash" ? sweepCrashes(one, prng) : sweepFailures(one, prng, way);
+        expect(await sweep).toBeGreaterThan(1);
+      }
+    },
+  );
 });
 
 test("adoptImage() gives an image a sidecar that a crash does not halve", () => {
