@@ -13,14 +13,15 @@ import {
   type ByteRange,
   type MaybePromise,
 } from "../base/index.ts";
-import type {
-  AccessMode,
-  Capabilities,
-  Device,
-  DeviceIdentity,
-  HealWrite,
-  ManagedDevice,
-  ReadResult,
+import {
+  recoversIn,
+  type AccessMode,
+  type Capabilities,
+  type Device,
+  type DeviceIdentity,
+  type HealWrite,
+  type ManagedDevice,
+  type ReadResult,
 } from "./device.ts";
 import type { DirectAccess } from "./direct-access.ts";
 import type { PoisonView } from "../poison/index.ts";
@@ -120,6 +121,11 @@ class CheckedDevice implements Device {
         );
       },
     );
+  }
+
+  recoversIn(range: ByteRange): boolean {
+    checkRange(range, this.size);
+    return recoversIn(this.#device, range);
   }
 
   flush(): MaybePromise<void> {

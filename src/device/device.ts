@@ -67,6 +67,14 @@ export interface Capabilities {
   readonly recovers: boolean;
 }
 
+/**
+ * Whether every byte of a range can be asked for recovery: where a device as a whole does not recover, a part of it may.
+ * A call with `RWF_RECOVERY_DATA` asks before any byte moves, because direct access goes window by window.
+ */
+export function recoversIn(device: Device, range: ByteRange): boolean {
+  return device.capabilities.recovers || (device.recoversIn?.(range) ?? false);
+}
+
 /** The mode in which a device gives the most of what it has: "recovery", or "access" where it has no recovery. */
 export function thoroughMode(device: { readonly capabilities: Capabilities }): AccessMode {
   return device.capabilities.recovers ? "recovery" : "access";
@@ -106,6 +114,9 @@ export interface Device {
    * @throws {MediaError} if a bad range cannot be healed: the ranges named are still bad (R5)
    */
   write(from: Uint8Array, offset: number, mode?: AccessMode): MaybePromise<void>;
+
+  /** Of a device that does not recover as a whole: whether a range of it does. @default none does */
+  recoversIn?(range: ByteRange): boolean;
 
   /** Makes every earlier write durable. */
   flush(): MaybePromise<void>;

@@ -7,6 +7,7 @@ export { checkedDevice } from "./checked-device.ts";
 export type { DeviceEvent } from "./careful-read.ts";
 export {
   COMPLETE,
+  recoversIn,
   thoroughMode,
   type AccessMode,
   type Capabilities,

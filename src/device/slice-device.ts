@@ -17,6 +17,7 @@ import {
 import type { PoisonTotals, PoisonView } from "../poison/index.ts";
 import {
   COMPLETE,
+  recoversIn,
   type AccessMode,
   type Capabilities,
   type Device,
@@ -85,6 +86,11 @@ class SliceDevice implements Device {
   write(from: Uint8Array, offset: number, mode?: AccessMode): MaybePromise<void> {
     checkRange({ offset, length: from.length }, this.size);
     return this.translate(() => this.#device.write(from, this.range.offset + offset, mode));
+  }
+
+  recoversIn(range: ByteRange): boolean {
+    checkRange(range, this.size);
+    return recoversIn(this.#device, shifted(range, this.range.offset));
   }
 
   flush(): MaybePromise<void> {

@@ -9,7 +9,7 @@ import type { Cursor } from "./dax-calls.ts";
 import { CALL_BYTES_MAX, type Buffers, type FileCalls } from "./file.ts";
 import {
   checkBuffers,
-  checkRecovery,
+  checkRecovers,
   checkWrite,
   placeOf,
   type Syscall,
@@ -53,6 +53,7 @@ export class BlockCalls implements FileCalls<"async"> {
     const { at, vector, mode } = this.#begin("preadv2", { buffers, offset, flags });
     vector.length = Math.min(vector.length, Math.max(0, file.size - at));
     this.#checkAligned("preadv2", vector.length, { buffers, at });
+    if (mode === "recovery") this.#checkRecovers("preadv2", at, vector.length);
     const count = await blockRead(file, vector, { offset: at, mode, face });
     if (offset === -1) cursor.position = at + count;
     return count;
@@ -63,6 +64,7 @@ export class BlockCalls implements FileCalls<"async"> {
     const { at, vector, mode } = this.#begin("pwritev2", { buffers, offset, flags });
     vector.length = checkWrite(place, at, vector.length);
     this.#checkAligned("pwritev2", vector.length, { buffers, at });
+    if (mode === "recovery") this.#checkRecovers("pwritev2", at, vector.length);
     const count = await blockWrite(file, vector, { offset: at, mode, face });
     if (offset === -1) cursor.position = at + count;
     if ((flags & (RWF_DSYNC | RWF_SYNC)) !== 0) await this.fsync();
@@ -75,11 +77,18 @@ export class BlockCalls implements FileCalls<"async"> {
   ): Promise<{ readonly length: number; readonly holes: readonly BadRange[] }> {
     const { file, cursor } = this.#options;
     checkBuffers(into, file.name);
-    return blockReadAround(file, into, placeOf(offset, cursor.position, file.name));
+    const at = placeOf(offset, cursor.position, file.name);
+    this.#checkRecovers("preadv2", at, into.length);
+    return blockReadAround(file, into, at);
   }
 
   async fsync(): Promise<void> {
     await this.#options.file.device.flush();
+  }
+
+  #checkRecovers(syscall: Syscall, offset: number, length: number): void {
+    const { file, place } = this.#options;
+    checkRecovers({ device: file.device, place, syscall }, offset, length);
   }
 
   #begin(
@@ -90,7 +99,6 @@ export class BlockCalls implements FileCalls<"async"> {
     const context = this.#contexts[syscall];
     checkFlags(call.flags, context);
     const mode = modeOf(call.flags, this.#options.mode, context);
-    if (mode === "recovery") checkRecovery(file.device, file.name);
     checkBuffers(call.buffers, file.name);
     const isAppend = (call.flags & RWF_APPEND) !== 0 && syscall === "pwritev2";
     const at = isAppend ? file.size : placeOf(call.offset, cursor.position, file.name);

@@ -3,7 +3,14 @@ import { assert, isPromise } from "../base/index.ts";
 import { daxRead, daxReadAround, daxWrite, IoVector, type DaxFile } from "../dax/index.ts";
 import type { AccessMode } from "../device/index.ts";
 import { CALL_BYTES_MAX, type Buffers, type FileCalls, type RecoveredRead } from "./file.ts";
-import { checkBuffers, checkRecovery, checkWrite, placeOf, type WritePlace } from "./request.ts";
+import {
+  checkBuffers,
+  checkRecovers,
+  checkWrite,
+  placeOf,
+  type Syscall,
+  type WritePlace,
+} from "./request.ts";
 import {
   checkFlags,
   modeOf,
@@ -53,9 +60,9 @@ export class DaxCalls implements FileCalls<"sync"> {
     const at = this.#begin(buffers, offset);
     const vector = this.#vector(buffers);
     try {
-      if (mode === "recovery") checkRecovery(this.#file.device, this.#file.name);
       vector.offset = at;
       vector.mode = mode;
+      if (mode === "recovery") this.#checkRecovers("preadv2", at, vector.length);
       const count = daxRead(this.#file, vector);
       if (offset === -1) this.#cursor.position = at + count;
       return count;
@@ -71,10 +78,10 @@ export class DaxCalls implements FileCalls<"sync"> {
     checkBuffers(buffers, this.#file.name);
     const vector = this.#vector(buffers);
     try {
-      if (mode === "recovery") checkRecovery(this.#file.device, this.#file.name);
       vector.length = checkWrite(this.#place, at, vector.length);
       vector.offset = at;
       vector.mode = mode;
+      if (mode === "recovery") this.#checkRecovers("pwritev2", at, vector.length);
       const count = daxWrite(this.#file, vector);
       if (offset === -1) this.#cursor.position = at + count;
       if ((flags & (RWF_DSYNC | RWF_SYNC)) !== 0) this.fsync();
@@ -85,12 +92,20 @@ export class DaxCalls implements FileCalls<"sync"> {
   }
 
   readRecover(into: Uint8Array, offset: number): RecoveredRead {
-    return daxReadAround(this.#file, into, this.#begin(into, offset));
+    const at = this.#begin(into, offset);
+    this.#checkRecovers("preadv2", at, into.length);
+    return daxReadAround(this.#file, into, at);
   }
 
   fsync(): void {
     const done = this.#file.device.flush();
     assert(!isPromise(done), "a device with direct access flushes on this thread");
+  }
+
+  #checkRecovers(syscall: Syscall, offset: number, length: number): void {
+    const { device } = this.#file;
+    if (device.capabilities.recovers) return;
+    checkRecovers({ device, place: this.#place, syscall }, offset, length);
   }
 
   #begin(buffers: Buffers, offset: number): number {

@@ -1,7 +1,7 @@
 /** Request: what of a call can be refused before any byte moves: its flags, its place, its buffers, and what lies there. */
 import { StorageError } from "../base/index.ts";
 import type { ExtentTable } from "../dax/index.ts";
-import type { Device } from "../device/index.ts";
+import { recoversIn, type Device } from "../device/index.ts";
 import { BUFFERS_MAX, type Buffers } from "./file.ts";
 
 /** What is written to, as far as a request must know it. */
@@ -59,6 +59,41 @@ export function checkBuffers(buffers: Buffers, name: string): void {
   );
 }
 
+/** One call, for the question whether it can be asked for recovery. */
+export interface RecoveryCall {
+  readonly device: Device;
+  readonly place: Pick<WritePlace, "name" | "size" | "extents">;
+  readonly syscall: Syscall;
+}
+
+/**
+ * Checks that all of a call's range can be asked for recovery, before any byte moves.
+ *
+ * @param offset first byte in the file; what is past its end is not asked
+ * @throws {StorageError} EOPNOTSUPP where a part lies on a device that knows nothing of poison
+ */
+export function checkRecovers(call: RecoveryCall, offset: number, length: number): void {
+  const { device, place, syscall } = call;
+  if (device.capabilities.recovers) return;
+  const { name, extents } = place;
+  const end = Math.min(offset + length, place.size, extents.end);
+  for (let at = offset; at < end;) {
+    const index = extents.find(at);
+    const stop = Math.min(end, extents.stop(index));
+    const kind = extents.kind(index);
+    const isOnDevice = kind === "data" || kind === "inline";
+    const range = isOnDevice && { offset: extents.deviceOf(index, at), length: stop - at };
+    if (range !== false && !recoversIn(device, range)) {
+      throw new StorageError(
+        "EOPNOTSUPP",
+        `Cannot recover ${name} at offset ${at}: its device knows nothing of poison`,
+        { syscall, path: name },
+      );
+    }
+    at = stop;
+  }
+}
+
 /**
  * Checks where a write goes, before any byte moves.
  *
@@ -105,20 +140,6 @@ export function checkWrite(place: WritePlace, offset: number, length: number): n
     at = extents.stop(index);
   }
   return length;
-}
-
-/**
- * Checks that a device knows recovery at all, before any byte of a call with the flag moves.
- *
- * @throws {StorageError} EOPNOTSUPP
- */
-export function checkRecovery(device: Device, name: string): void {
-  if (device.capabilities.recovers) return;
-  throw new StorageError(
-    "EOPNOTSUPP",
-    `Cannot use ${name} with RWF_RECOVERY_DATA: its device ${device.identity.name} has no recovery`,
-    { path: name },
-  );
 }
 
 const KIND_WORDS = {

@@ -22,6 +22,7 @@ import {
 import {
   COMPLETE,
   InFlight,
+  recoversIn,
   type AccessMode,
   type Capabilities,
   type Device,
@@ -255,6 +256,13 @@ export class MappedDevice implements Device {
     return isPromise(done) ? done.then(tell) : tell();
   }
 
+  recoversIn(range: ByteRange): boolean {
+    this.#check(range);
+    for (const { device, offset, length } of this.layout.runs(range))
+      if (!recoversIn(device, { offset, length })) return false;
+    return true;
+  }
+
   /** Opens a range for a change. @throws {StorageError} EACCES where a leaf is open for reading */
   protected beginChange(range: ByteRange): void {
     this.#check(range);
@@ -274,8 +282,8 @@ export class MappedDevice implements Device {
   /** @throws {StorageError} EOPNOTSUPP if a range has a part without recovery: before any byte moves */
   protected checkRecovers(runs: Iterable<Area>): void {
     if (this.capabilities.recovers) return;
-    for (const { device } of runs) {
-      if (device.capabilities.recovers) continue;
+    for (const { device, offset, length } of runs) {
+      if (recoversIn(device, { offset, length })) continue;
       const { name } = device.identity;
       throw new StorageError("EOPNOTSUPP", `Cannot recover on ${name}: it has no recovery`, {
         path: this.#name,
