@@ -49,10 +49,13 @@ export class BlockCalls implements FileCalls<"async"> {
   }
 
   async preadv2(buffers: Buffers, offset: number, flags: number = 0): Promise<number> {
-    const { file, cursor, face } = this.#options;
+    const { file, cursor, face, place } = this.#options;
     const { at, vector, mode } = this.#begin("preadv2", { buffers, offset, flags });
-    vector.length = Math.min(vector.length, Math.max(0, file.size - at));
-    this.#checkAligned("preadv2", vector.length, { buffers, at });
+    const asked = vector.length;
+    vector.length = Math.min(asked, Math.max(0, file.size - at));
+    // The tail of a file is a part of a sector, and is asked for with a whole one.
+    const counted = place.isDevice || vector.length === 0 ? vector.length : asked;
+    this.#checkAligned("preadv2", counted, { buffers, at });
     if (mode === "recovery") this.#checkRecovers("preadv2", at, vector.length);
     const count = await blockRead(file, vector, { offset: at, mode, face });
     if (offset === -1) cursor.position = at + count;
@@ -106,8 +109,9 @@ export class BlockCalls implements FileCalls<"async"> {
   }
 
   /**
-   * O_DIRECT takes whole sectors at sectors (`blkdev_dio_unaligned`); what is past the end was cut off before (`blkdev_read_iter`). That
-   * buffers begin at one in memory is not asked: ours are copied from.
+   * O_DIRECT takes whole sectors at sectors (`blkdev_dio_unaligned`). Of a device, what is past the end was cut off before
+   * (`blkdev_read_iter`); of a file nothing is, but at its end there is nothing to read (`__iomap_dio_rw`). That buffers begin at a sector
+   * in memory is not asked: ours are copied from.
    */
   #checkAligned(
     syscall: Syscall,
