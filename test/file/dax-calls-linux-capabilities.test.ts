@@ -129,22 +129,28 @@ describe("R5: pwritev2() with RWF_RECOVERY_DATA stops before the first byte that
   });
 });
 
-test("a firmware that clears a page at a time serves the flag as well as the plain call", async () => {
-  const row: LinuxRow = {
-    row: "W8",
-    known: "p1..p2",
-    firmware: { clearLimit: 4096 },
-    call: ["write", 0, 16384],
-    ret: 16384,
-    list: [],
-  };
-  for (const face of ["dax", "direct", "buffered"] as const) {
-    for (const flags of [0, RWF_RECOVERY_DATA]) {
-      const stack = plainStack(row);
-      await expectRow({ ...row, face, flags }, { ...stack, clears: () => [] });
-    }
-  }
-});
+describe.each(["dax", "direct", "buffered"] as const)(
+  "a firmware that clears a page at a time, on the %s face",
+  (face) => {
+    test.each([0, 4096])(
+      "serves the flag as well as the plain call, from offset %i",
+      async (offset) => {
+        const row: LinuxRow = {
+          row: "W8",
+          known: "p1..p2",
+          firmware: { clearLimit: 4096 },
+          call: ["write", offset, 16384 - offset],
+          ret: 16384 - offset,
+          list: [],
+        };
+        for (const flags of [0, RWF_RECOVERY_DATA]) {
+          const stack = plainStack(row);
+          await expectRow({ ...row, face, flags }, { ...stack, clears: () => [] });
+        }
+      },
+    );
+  },
+);
 
 test("C6: R4: what is only lost heals where clears pretend: nothing is broken there", async () => {
   const file = testFile({ clear: "pretends" });
