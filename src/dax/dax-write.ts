@@ -10,7 +10,7 @@
  * A recovery write heals what it covers, whole clear units or parts of them: clear and data are one step (R3), clean neighbours are kept
  * (R2), or it fails, and what is named is still bad (R5).
  */
-import { MediaError, roundDown, type ByteRange } from "../base/index.ts";
+import { MediaError, roundDown, roundUp, type ByteRange } from "../base/index.ts";
 import type { Device } from "../device/index.ts";
 import { mediaError, type DaxFile } from "./dax-file.ts";
 import type { IoVector } from "./io-vector.ts";
@@ -82,15 +82,18 @@ function store(file: DaxFile, vector: IoVector, { offset, length }: ByteRange): 
 function heal(file: DaxFile, vector: IoVector, { offset, length }: ByteRange): number {
   const data = vector.gather(length);
   let done = 0;
+  // Of all that was asked for: later ones speak of a part.
+  let failure: unknown;
   for (let step = length; done < length;) {
     try {
       file.direct.heal(data.subarray(done, done + step), offset + done);
       done += step;
-      step = pageStep({ offset: offset + done, length: length - done }, file.device);
+      step = nextHeal({ offset: offset + done, length: length - done }, step, file.device);
     } catch (error) {
       step = shorterHeal(error, { offset: offset + done, length: step }, file.device);
+      failure ??= error;
       if (step > 0) continue;
-      if (done === 0) throw error;
+      if (done === 0) throw failure;
       break;
     }
   }
@@ -102,14 +105,26 @@ function heal(file: DaxFile, vector: IoVector, { offset, length }: ByteRange): n
 type Cut = Pick<Device, "capabilities">;
 
 /** Bytes of a write up to the end of its first page, or clear unit where that is larger. */
-export function pageStep({ offset, length }: ByteRange, { capabilities }: Cut): number {
+function pageStep({ offset, length }: ByteRange, { capabilities }: Cut): number {
   const unit = Math.max(capabilities.pageSize, capabilities.clearUnit);
   return Math.min(length, unit - (offset % unit));
 }
 
+/** Bytes of a write up to the end of a clear unit: of the last that `count` bytes reach, or of the first. */
+function unitStep({ offset, length }: ByteRange, count: number, { capabilities }: Cut): number {
+  const { clearUnit } = capabilities;
+  const end = Math.max(roundDown(offset + count, clearUnit), roundUp(offset + 1, clearUnit));
+  return Math.min(length, end - offset);
+}
+
+/** How much of the rest of a recovery write is tried next, once a part of `done` bytes has worked: twice that, at most to the end of the page. */
+export function nextHeal(rest: ByteRange, done: number, device: Cut): number {
+  return Math.min(pageStep(rest, device), unitStep(rest, 2 * done, device));
+}
+
 /**
- * How much of a recovery write that failed is tried next: what comes before the first range that is still bad; else its first page, because
- * a firmware that clears less at a time than it was asked can do that, as a plain write asks it.
+ * How much of a recovery write that failed is tried next: what comes before the first range that is still bad; else its first page, half of
+ * that, and so on to one clear unit, because firmware may clear less at a time than it is asked: so no plain write gets further.
  *
  * @param error what the write threw; thrown again where it is no failure of the media
  * @returns bytes from the start of the write, fewer than it has; 0 where nothing is left to try
@@ -120,5 +135,6 @@ export function shorterHeal(error: unknown, write: ByteRange, device: Cut): numb
   const before = roundDown(bad, device.capabilities.clearUnit) - write.offset;
   if (before > 0 && before < write.length) return before;
   const page = pageStep(write, device);
-  return page < write.length ? page : 0;
+  const step = page < write.length ? page : unitStep(write, write.length / 2, device);
+  return step < write.length ? step : 0;
 }

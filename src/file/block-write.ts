@@ -8,7 +8,7 @@
  * With the flag parts of bad units are healed too (R2, R3), or the write fails and what is named is still bad (R5).
  */
 import { MediaError, roundDown, roundUp } from "../base/index.ts";
-import { pageStep, shorterHeal, type IoVector } from "../dax/index.ts";
+import { nextHeal, shorterHeal, type IoVector } from "../dax/index.ts";
 import type { AccessMode } from "../device/index.ts";
 import type { BlockFile } from "./block-read.ts";
 import type { Face } from "./file.ts";
@@ -114,16 +114,19 @@ async function store(
   { at, mode }: { readonly at: number; readonly mode: AccessMode },
 ): Promise<number> {
   let done = 0;
+  // Of all that was asked for: later ones speak of a part.
+  let failure: unknown;
   for (let step = data.length; done < data.length;) {
     try {
       await device.write(data.subarray(done, done + step), at + done, mode);
       done += step;
-      step = pageStep({ offset: at + done, length: data.length - done }, device);
+      step = nextHeal({ offset: at + done, length: data.length - done }, step, device);
     } catch (error) {
       if (mode !== "recovery") throw error;
       step = shorterHeal(error, { offset: at + done, length: step }, device);
+      failure ??= error;
       if (step > 0) continue;
-      if (done === 0) throw error;
+      if (done === 0) throw failure;
       break;
     }
   }

@@ -115,19 +115,40 @@ describe("R5: pwritev2() with RWF_RECOVERY_DATA stops before the first byte that
     await expectRow({ ...row, flags: RWF_RECOVERY_DATA }, { ...stack, clears: () => [] });
   });
 
-  test("C4: what half a clear took is lost, and stays listed", async () => {
-    const row: LinuxRow = {
-      row: "C4",
-      known: "p1",
-      firmware: { clearLimit: 1024 },
-      call: ["write", 0, 16384],
-      ret: 4096,
-      lost: [[8, 2]],
-    };
-    const stack = plainStack(row);
-    await expectRow({ ...row, flags: RWF_RECOVERY_DATA }, { ...stack, clears: () => [] });
+  test("C4: R4: what half a clear took is lost, and stays listed", async () => {
+    const file = testFile();
+    file.device.inject({ offset: PAGE, length: PAGE });
+    file.device.setFault({ offset: PAGE, length: PAGE, kind: "partial", on: true });
+    const opened = await openFile(file.device);
+    const data = new Uint8Array(4 * PAGE).fill(9);
+    expect(await opened.pwritev2(data, 0, RWF_RECOVERY_DATA)).toBe(PAGE);
+    expect(listed(file)).toEqual([
+      [PAGE, PAGE / 2],
+      [PAGE + PAGE / 2, PAGE / 2],
+    ]);
+    expect(file.device.poison.totals()).toMatchObject({ lost: PAGE / 2, poisoned: PAGE / 2 });
   });
 });
+
+test.each([256, 1024, 2048, 4096])(
+  "pwritev2() with RWF_RECOVERY_DATA asks a firmware for no more than the %i bytes that it clears at a time",
+  async (clearLimit) => {
+    const known = "p0s3..p1s6 p3";
+    for (const face of ["dax", "direct", "buffered"] as const) {
+      const row: LinuxRow = {
+        row: "short",
+        known,
+        face,
+        flags: RWF_RECOVERY_DATA,
+        firmware: { clearLimit },
+        call: ["write", 512, 16384],
+        ret: 16384,
+        list: [],
+      };
+      await expectRow(row, { ...plainStack(row), clears: () => [] });
+    }
+  },
+);
 
 describe.each(["dax", "direct", "buffered"] as const)(
   "a firmware that clears a page at a time, on the %s face",
