@@ -10,8 +10,9 @@ import { execFileSync } from "node:child_process";
 import { closeSync, fsyncSync, mkdirSync, openSync, readSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { createPrng } from "../src/base/index.ts";
+import { checkSpan, createPrng } from "../src/base/index.ts";
 import { adoptImage, openDevice, type Device, type DirectAccess } from "../src/device/index.ts";
+import { mapFile, nodeFiles, type FileMapping } from "../src/os/index.ts";
 import { openFile, RWF_RECOVERY_DATA, type FileCalls } from "../src/file/index.ts";
 
 const SIZE = 1024 ** 3;
@@ -87,22 +88,43 @@ const ROWS: readonly {
   },
 ];
 
-/** The device's direct face without list and mode: all that is left is the copy. */
-function withoutList(memory: Uint8Array, device: Device): Device {
-  const direct: Pick<DirectAccess, "probe" | "load" | "store"> = {
-    probe: (_page, pages) => pages,
-    load: (into, offset) => {
-      into.set(memory.subarray(offset, offset + into.length));
-      return into.length;
-    },
-    store: (from, offset) => memory.set(from, offset),
-  };
+/** The device's direct face without list and mode: bounds, pages, windows and copies as there, and nothing that asks what is bad. */
+class PlainFace implements Pick<DirectAccess, "probe" | "load" | "store"> {
+  readonly #mapping: FileMapping;
+
+  constructor(mapping: FileMapping) {
+    this.#mapping = mapping;
+  }
+
+  probe(page: number, pages: number): number {
+    const start = page * PAGE;
+    checkSpan(start, 0, this.#mapping.size);
+    return Math.min(pages, Math.ceil((this.#mapping.size - start) / PAGE));
+  }
+
+  load(into: Uint8Array, offset: number): number {
+    checkSpan(offset, into.length, this.#mapping.size);
+    this.#mapping.copyOut(into, offset);
+    return into.length;
+  }
+
+  store(from: Uint8Array, offset: number): void {
+    checkSpan(offset, from.length, this.#mapping.size);
+    this.#mapping.copyIn(from, offset);
+  }
+}
+
+/** A device over the same image whose direct face asks no list. */
+function withoutList(device: Device, kind: Kind): Device {
+  const file = nodeFiles.open(IMAGE, { access: kind === "write" ? "write" : "read" });
+  const mapping = mapFile(file, { writable: kind === "write" });
+  if (mapping === undefined) throw new Error("want a mapping: is koffi there?");
   return {
     size: device.size,
     identity: device.identity,
     capabilities: device.capabilities,
     poison: device.poison,
-    direct: direct as DirectAccess,
+    direct: new PlainFace(mapping) as unknown as DirectAccess,
     read: () => ({ missing: [] }),
     write: () => undefined,
     flush: () => undefined,
@@ -133,7 +155,7 @@ async function operationOf(way: Way, kind: Kind): Promise<Operation> {
     }));
     device.takeList(list, { remember: false });
   }
-  const file = await openFile(way === "without" ? withoutList(memory, device) : device, {
+  const file = await openFile(way === "without" ? withoutList(device, kind) : device, {
     face: "dax",
   });
   return callOf(file.direct as FileCalls<"sync">, kind, way === "flag" ? RWF_RECOVERY_DATA : 0);

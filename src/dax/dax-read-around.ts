@@ -1,35 +1,16 @@
-/** dax-read-around: every clean byte of a range, and the holes, in one call: a recovery read that does not stop. */
-import { endOf, type BadRange } from "../base/index.ts";
+/** dax-read-around: a recovery read of memory that does not stop: every clean byte of a range, and the holes. */
+import type { BadRange } from "../base/index.ts";
 import type { DaxFile } from "./dax-file.ts";
+import { dataPieces, readAroundOf, type ReadAround } from "./read-around.ts";
 
-/**
- * Reads around what is bad. Holes and unwritten extents of the file are zeros, and no holes of the answer.
- *
- * @returns bytes of the request inside the file, and what of them is missing, in bytes of the file; `into` there is as it was
- */
-export function daxReadAround(
-  file: DaxFile,
-  into: Uint8Array,
-  offset: number,
-): { readonly length: number; readonly holes: readonly BadRange[] } {
-  const end = Math.min(offset + into.length, file.size);
+/** Reads around what is bad. Holes and unwritten extents of the file are zeros, and no holes of the answer. */
+export function daxReadAround(file: DaxFile, into: Uint8Array, offset: number): ReadAround {
   const holes: BadRange[] = [];
-  for (let position = offset; position < end;) {
-    const index = file.extents.find(position);
-    const stop = index < 0 ? end : Math.min(end, file.extents.stop(index));
-    const kind = index < 0 ? "hole" : file.extents.kind(index);
-    const piece = into.subarray(position - offset, stop - offset);
-    if (kind === "hole" || kind === "unwritten") piece.fill(0);
-    else if (kind === "unknown")
-      holes.push({ offset: position, length: stop - position, state: "unread" });
-    else {
-      const shift = position - file.extents.deviceOf(index, position);
-      for (const bad of pieceAround(file, piece, position - shift))
-        holes.push({ ...bad, offset: bad.offset + shift });
-    }
-    position = stop;
+  for (const piece of dataPieces(file, { into, offset }, holes)) {
+    for (const bad of pieceAround(file, piece.into, piece.at))
+      holes.push({ ...bad, offset: bad.offset + piece.shift });
   }
-  return { length: Math.max(0, end - offset), holes: joinHoles(holes) };
+  return readAroundOf(file, { into, offset }, holes);
 }
 
 /** @returns the missing parts, in bytes of the device */
@@ -51,16 +32,4 @@ function badAt(file: DaxFile, offset: number, length: number): BadRange {
   }
   // It stopped there though the list does not name it: what nobody can tell is one byte that was not read.
   return { offset, length: 1, state: "unread" };
-}
-
-/** Joins neighbours of one state: an extent's end is no border of damage. */
-export function joinHoles(holes: readonly BadRange[]): BadRange[] {
-  const result: BadRange[] = [];
-  for (const hole of holes) {
-    const last = result.at(-1);
-    if (last !== undefined && last.state === hole.state && endOf(last) === hole.offset)
-      result[result.length - 1] = { ...last, length: last.length + hole.length };
-    else result.push(hole);
-  }
-  return result;
 }

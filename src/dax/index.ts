@@ -6,7 +6,8 @@
  */
 export { mediaError, unknownPlace, type DaxFile } from "./dax-file.ts";
 export { daxRead } from "./dax-read.ts";
-export { daxReadAround, joinHoles } from "./dax-read-around.ts";
+export { daxReadAround } from "./dax-read-around.ts";
+export { dataPieces, readAroundOf, type DataPiece, type ReadAround } from "./read-around.ts";
 export { daxWrite, nextHeal, shorterHeal } from "./dax-write.ts";
 export { ExtentTable, type ExtentKind, type FileExtent } from "./extent-table.ts";
 export { IoVector } from "./io-vector.ts";

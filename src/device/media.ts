@@ -1,7 +1,7 @@
 /**
  * Media: raw bytes as hardware has them: reads fail where they are bad, writes store, a clear ends poison or is refused.
  *
- * Media keep no list and no promise beyond "what was flushed stays": the rules (R1 to R6) are managed-device.ts's, once,
+ * Media keep no list and no promise beyond "what was flushed stays": the rules (R1 to R6) are media-device.ts's, once,
  * over every medium. Ranges that a read reports are whole poison units, so they may reach past the request.
  */
 import type { ByteRange, MaybePromise } from "../base/index.ts";

@@ -1,6 +1,6 @@
 /** BlockCalls: the file calls on a block device, with O_DIRECT or through a page cache: checked, then block-read and block-write. */
-import { SECTOR, StorageError, type BadRange } from "../base/index.ts";
-import { IoVector } from "../dax/index.ts";
+import { SECTOR, StorageError } from "../base/index.ts";
+import { IoVector, type ReadAround } from "../dax/index.ts";
 import type { AccessMode } from "../device/index.ts";
 import { blockRead, type BlockFile } from "./block-read.ts";
 import { blockReadAround } from "./block-read-around.ts";
@@ -50,34 +50,33 @@ export class BlockCalls implements FileCalls<"async"> {
 
   async preadv2(buffers: Buffers, offset: number, flags: number = 0): Promise<number> {
     const { file, cursor, face, place } = this.#options;
-    const { at, vector, mode } = this.#begin("preadv2", { buffers, offset, flags });
+    const vector = this.#begin("preadv2", { buffers, offset, flags });
+    const at = vector.offset;
     const asked = vector.length;
     vector.length = Math.min(asked, Math.max(0, file.size - at));
     // The tail of a file is a part of a sector, and is asked for with a whole one.
     const counted = place.isDevice || vector.length === 0 ? vector.length : asked;
     this.#checkAligned("preadv2", counted, { buffers, at });
-    if (mode === "recovery") this.#checkRecovers("preadv2", at, vector.length);
-    const count = await blockRead(file, vector, { offset: at, mode, face });
+    if (vector.mode === "recovery") this.#checkRecovers("preadv2", at, vector.length);
+    const count = await blockRead(file, vector, face);
     if (offset === -1) cursor.position = at + count;
     return count;
   }
 
   async pwritev2(buffers: Buffers, offset: number, flags: number = 0): Promise<number> {
     const { file, cursor, face, place } = this.#options;
-    const { at, vector, mode } = this.#begin("pwritev2", { buffers, offset, flags });
+    const vector = this.#begin("pwritev2", { buffers, offset, flags });
+    const at = vector.offset;
     vector.length = checkWrite(place, at, vector.length);
     this.#checkAligned("pwritev2", vector.length, { buffers, at });
-    if (mode === "recovery") this.#checkRecovers("pwritev2", at, vector.length);
-    const count = await blockWrite(file, vector, { offset: at, mode, face });
+    if (vector.mode === "recovery") this.#checkRecovers("pwritev2", at, vector.length);
+    const count = await blockWrite(file, vector, face);
     if (offset === -1) cursor.position = at + count;
     if ((flags & (RWF_DSYNC | RWF_SYNC)) !== 0) await this.fsync();
     return count;
   }
 
-  async readRecover(
-    into: Uint8Array,
-    offset: number,
-  ): Promise<{ readonly length: number; readonly holes: readonly BadRange[] }> {
+  async readRecover(into: Uint8Array, offset: number): Promise<ReadAround> {
     const { file, cursor } = this.#options;
     checkBuffers(into, file.name);
     const at = placeOf(offset, cursor.position, file.name);
@@ -97,15 +96,17 @@ export class BlockCalls implements FileCalls<"async"> {
   #begin(
     syscall: Syscall,
     call: { readonly buffers: Buffers; readonly offset: number; readonly flags: number },
-  ): { readonly at: number; readonly vector: IoVector; readonly mode: AccessMode } {
+  ): IoVector {
     const { file, cursor } = this.#options;
     const context = this.#contexts[syscall];
     checkFlags(call.flags, context);
     const mode = modeOf(call.flags, this.#options.mode, context);
     checkBuffers(call.buffers, file.name);
     const isAppend = (call.flags & RWF_APPEND) !== 0 && syscall === "pwritev2";
-    const at = isAppend ? file.size : placeOf(call.offset, cursor.position, file.name);
-    return { at, vector: new IoVector().begin(call.buffers, CALL_BYTES_MAX), mode };
+    const vector = new IoVector().begin(call.buffers, CALL_BYTES_MAX);
+    vector.offset = isAppend ? file.size : placeOf(call.offset, cursor.position, file.name);
+    vector.mode = mode;
+    return vector;
   }
 
   /**

@@ -13,46 +13,41 @@ import type { Face } from "./file.ts";
 /** A file on any device: memory is not needed. */
 export type BlockFile = Omit<DaxFile, "direct">;
 
-/** One read: where, how hard, and through what. */
-export interface BlockRead {
-  /** Bytes, in the file. */
-  readonly offset: number;
-  readonly mode: AccessMode;
-  readonly face: Face;
-}
-
 /**
- * Reads from `offset` into the vector.
+ * Reads into the vector from its offset on, as hard as its mode says.
  *
  * @returns bytes read, from the start of the request; 0 at the end of the file
  * @throws {MediaError} EIO if nothing could be read
  * @throws {StorageError} EIO if nobody knows where the first byte lies
  */
-export async function blockRead(
-  file: BlockFile,
-  vector: IoVector,
-  read: BlockRead,
-): Promise<number> {
-  const end = Math.min(read.offset + vector.length, file.size);
-  let position = read.offset;
+export async function blockRead(file: BlockFile, vector: IoVector, face: Face): Promise<number> {
+  const { offset, mode } = vector;
+  const end = Math.min(vector.end, file.size);
+  let position = offset;
   while (position < end) {
-    const moved = readExtent(file, vector, { ...read, position, end });
+    const moved = readExtent(file, vector, { face, mode, position, end });
     const count = isPromise(moved) ? await moved : moved;
     if (count <= 0) {
-      if (position > read.offset && !isWholeFailure(read)) break;
+      if (position > offset && !isWholeFailure({ face, mode })) break;
       throw failure(file, position, end);
     }
     position += count;
   }
-  return Math.max(0, position - read.offset);
+  return Math.max(0, position - offset);
+}
+
+/** What a face makes of a bad byte depends on both. */
+interface Manner {
+  readonly face: Face;
+  readonly mode: AccessMode;
 }
 
 /** A direct request fails as a whole: what was read before the bad sector does not count. */
-function isWholeFailure({ face, mode }: BlockRead): boolean {
+function isWholeFailure({ face, mode }: Manner): boolean {
   return face === "direct" && mode === "access";
 }
 
-interface Step extends BlockRead {
+interface Step extends Manner {
   readonly position: number;
   readonly end: number;
 }
@@ -84,7 +79,7 @@ function readExtent(file: BlockFile, vector: IoVector, step: Step): MaybePromise
 }
 
 /** Whether a bad sector hides its whole page: the page cache reads pages, also those of which a part is wanted. */
-function isPaged({ face, mode }: BlockRead): boolean {
+function isPaged({ face, mode }: Manner): boolean {
   return face === "buffered" && mode === "access";
 }
 

@@ -16,46 +16,34 @@ import type { Face } from "./file.ts";
 /** Bytes that one write of the device takes at most: the copy of a call with many buffers stays small. */
 const CHUNK = 16 * 1024 * 1024;
 
-/** One write: where, how hard, and through what. */
-export interface BlockWrite {
-  /** Bytes, in the file. */
-  readonly offset: number;
-  readonly mode: AccessMode;
-  readonly face: Face;
-}
-
 /**
- * Writes the vector at `offset`. The caller has checked that all of the range is data inside the file.
+ * Writes the vector at its offset, as hard as its mode says. The caller has checked that all of the range is data inside the file.
  *
  * @returns bytes written, from the start of the request
  * @throws {MediaError} EIO if not even the first byte could be written, or where a direct write failed
  */
-export async function blockWrite(
-  file: BlockFile,
-  vector: IoVector,
-  write: BlockWrite,
-): Promise<number> {
-  const end = write.offset + vector.length;
-  let position = write.offset;
+export async function blockWrite(file: BlockFile, vector: IoVector, face: Face): Promise<number> {
+  const { offset, end, mode } = vector;
+  let position = offset;
   try {
     while (position < end) {
       const index = file.extents.find(position);
       const at = file.extents.deviceOf(index, position);
       const stop = Math.min(end, file.extents.stop(index), position + chunkAt(file, at));
-      const count = stepOf(file, { ...write, position, stop, shift: position - at });
+      const count = stepOf(file, { face, mode, position, stop, shift: position - at });
       if (count === 0) break;
-      const stored = await store(file, vector.gather(count), { at, mode: write.mode });
+      const stored = await store(file, vector.gather(count), { at, mode });
       vector.skip(stored);
       position += stored;
     }
   } catch (error) {
     // A direct request fails as a whole; elsewhere any progress hides the error.
-    const isWhole = write.face === "direct" && write.mode === "access";
-    if (position === write.offset || isWhole || !(error instanceof MediaError)) throw error;
-    return position - write.offset;
+    const isWhole = face === "direct" && mode === "access";
+    if (position === offset || isWhole || !(error instanceof MediaError)) throw error;
+    return position - offset;
   }
-  if (position === write.offset && end > position) throw pageError(file, write);
-  return position - write.offset;
+  if (position === offset && end > position) throw pageError(file, offset);
+  return position - offset;
 }
 
 /** Chunks end at multiples of a page and of a clear unit of the device, so that no unit is cut in two. */
@@ -64,7 +52,9 @@ function chunkAt({ device, pageSize }: BlockFile, at: number): number {
   return roundDown(at, unit) + Math.max(CHUNK, unit) - at;
 }
 
-interface Step extends BlockWrite {
+interface Step {
+  readonly face: Face;
+  readonly mode: AccessMode;
   readonly position: number;
   readonly stop: number;
   /** Offset in the file minus offset on the device. */
@@ -133,7 +123,7 @@ async function store(
   return done;
 }
 
-function pageError(file: BlockFile, { offset }: BlockWrite): MediaError {
+function pageError(file: BlockFile, offset: number): MediaError {
   const index = file.extents.find(offset);
   const at = file.extents.deviceOf(index, offset);
   const page = roundDown(at, file.pageSize);

@@ -1,8 +1,15 @@
 /** DaxCalls: the file calls on memory, synchronous: flags, place and buffers are checked, then dax/ does the rest. */
 import { assert, isPromise } from "../base/index.ts";
-import { daxRead, daxReadAround, daxWrite, IoVector, type DaxFile } from "../dax/index.ts";
+import {
+  daxRead,
+  daxReadAround,
+  daxWrite,
+  IoVector,
+  type DaxFile,
+  type ReadAround,
+} from "../dax/index.ts";
 import type { AccessMode } from "../device/index.ts";
-import { CALL_BYTES_MAX, type Buffers, type FileCalls, type RecoveredRead } from "./file.ts";
+import { CALL_BYTES_MAX, type Buffers, type FileCalls } from "./file.ts";
 import {
   checkBuffers,
   checkRecovers,
@@ -91,7 +98,7 @@ export class DaxCalls implements FileCalls<"sync"> {
     }
   }
 
-  readRecover(into: Uint8Array, offset: number): RecoveredRead {
+  readRecover(into: Uint8Array, offset: number): ReadAround {
     const at = this.#begin(into, offset);
     this.#checkRecovers("preadv2", at, into.length);
     return daxReadAround(this.#file, into, at);

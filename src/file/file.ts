@@ -7,7 +7,8 @@
  *
  * A short count is a result. Nothing at all because of bad media is a `MediaError` (EIO). Where Linux answers EFAULT for bad media, EIO.
  */
-import type { BadRange, MaybePromise } from "../base/index.ts";
+import type { MaybePromise } from "../base/index.ts";
+import type { ReadAround } from "../dax/index.ts";
 import type { MapOptions } from "./map-options.ts";
 import type { MappedFile } from "./mapped-file.ts";
 
@@ -19,14 +20,6 @@ export const BUFFERS_MAX = 1024;
 
 /** Most bytes that one call moves (MAX_RW_COUNT, include/linux/fs.h); longer ones are cut to it. */
 export const CALL_BYTES_MAX = 0x7fff_f000;
-
-/** What a whole-hearted read got. Offsets are the file's. */
-export interface RecoveredRead {
-  /** Bytes of the request that lie inside the file. */
-  readonly length: number;
-  /** What of them is not there: ascending, apart. All the rest of `into` is data; these bytes of it are as they were. */
-  readonly holes: readonly BadRange[];
-}
 
 /** The calls of an open file; `Wait` says how they answer: at once, or in time. */
 export interface FileCalls<Wait extends "sync" | "async"> {
@@ -54,7 +47,7 @@ export interface FileCalls<Wait extends "sync" | "async"> {
   pwritev2(buffers: Buffers, offset: number, flags?: number): Answer<Wait, number>;
 
   /** Every clean piece of a range, and the holes, in one call. `into` is one buffer. */
-  readRecover(into: Uint8Array, offset: number): Answer<Wait, RecoveredRead>;
+  readRecover(into: Uint8Array, offset: number): Answer<Wait, ReadAround>;
 
   /** Makes every earlier write durable. */
   fsync(): Answer<Wait, void>;

@@ -4,6 +4,7 @@
  * Promises Linux' results for calls without RWF_RECOVERY_DATA, on memory and on block devices, and with it all clean bytes, and clear and
  * data in one step or a failure. Stands on base, device, dax and fs.
  */
+export type { ReadAround } from "../dax/index.ts";
 export {
   BUFFERS_MAX,
   CALL_BYTES_MAX,
@@ -12,7 +13,6 @@ export {
   type Face,
   type File,
   type FileCalls,
-  type RecoveredRead,
 } from "./file.ts";
 export { failFastHandle, recoveryHandle } from "./handles.ts";
 export { openFile, type OpenFileOptions } from "./open-file.ts";

@@ -1,10 +1,10 @@
 /** OpenedFile: an open file over whichever face it was opened with, and the handles that are made of it. */
 import { StorageError } from "../base/index.ts";
-import type { DaxFile } from "../dax/index.ts";
+import type { DaxFile, ReadAround } from "../dax/index.ts";
 import type { AccessMode, Device } from "../device/index.ts";
 import { BlockCalls } from "./block-calls.ts";
 import { DaxCalls, type Cursor } from "./dax-calls.ts";
-import type { Buffers, Face, File, FileCalls, RecoveredRead } from "./file.ts";
+import type { Buffers, Face, File, FileCalls } from "./file.ts";
 import type { MapOptions } from "./map-options.ts";
 import { mapFile, type MappedFile } from "./mapped-file.ts";
 import type { WritePlace } from "./request.ts";
@@ -74,7 +74,7 @@ export class OpenedFile implements File {
     return this.#calls.pwritev2(buffers, offset, flags);
   }
 
-  async readRecover(into: Uint8Array, offset: number): Promise<RecoveredRead> {
+  async readRecover(into: Uint8Array, offset: number): Promise<ReadAround> {
     this.#check();
     return this.#calls.readRecover(into, offset);
   }
