@@ -33,7 +33,7 @@ export async function openListed(
 
 /** An empty file is no image: a list of nothing would look like good news. */
 async function openFilled(image: string, options: OpenDeviceOptions): Promise<ManagedDevice> {
-  const device = openImage(image, options);
+  const device = await openImage(image, options);
   if (device.size > 0) return device;
   await device.close();
   throw new StorageError("EBADMSG", `Cannot open ${image}: it is empty`, {

@@ -5,7 +5,7 @@
  * poisoned table hides is told as unknown. Stands on base, os, poison and device.
  */
 export { layoutOf, type Layout } from "./layout.ts";
-export { loadTable, type LoadedRow, type LoadTableOptions } from "./load-table.ts";
+export { activateRows, loadTable, type LoadedRow, type LoadTableOptions } from "./load-table.ts";
 export { MappedDevice, type MappedDeviceOptions } from "./mapped-device.ts";
 export { mappedDevice, MappedManagedDevice } from "./mapped-managed-device.ts";
 export { imageSize, isStackPath, openImage } from "./open-image.ts";

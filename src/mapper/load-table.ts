@@ -5,8 +5,9 @@
  * One thing is refused that the kernel allows: the same byte of a device at two addresses. Reads would be right, but one byte of the
  * device would be two of the table, in the totals twice (R7), and a heal of one address would change another (R2).
  */
-import { SECTOR } from "../base/index.ts";
+import { SECTOR, type MaybePromise } from "../base/index.ts";
 import type { Device } from "../device/index.ts";
+import { inTurn } from "./in-turn.ts";
 import { tableError, type TableRow, type TextPlace } from "./table-text.ts";
 import { TARGET_TYPES } from "./target-types.ts";
 import type { Area, Target } from "./target.ts";
@@ -52,6 +53,17 @@ export function loadTable(rows: readonly TableRow[], options: LoadTableOptions):
   });
   checkAreas(usedAreas(loaded, options.path));
   return loaded;
+}
+
+/**
+ * Readies the targets of a table that was loaded, in order, for their first call: answers at once where none has to read.
+ *
+ * @throws {StorageError} as `DeviceTarget.activate`
+ */
+export function activateRows(loaded: readonly LoadedRow[]): MaybePromise<void> {
+  return inTurn(loaded, ({ target }) =>
+    target.kind === "device" ? target.activate?.() : undefined,
+  );
 }
 
 function loadRow(row: TableRow, place: TextPlace, options: LoadTableOptions): LoadedRow {

@@ -1,5 +1,5 @@
 /** openImage(): what an IMAGE argument names: a stack where its name ends in `.stack`, else an image. */
-import { StorageError } from "../base/index.ts";
+import { isPromise, StorageError, type MaybePromise } from "../base/index.ts";
 import { openDevice, type ManagedDevice, type OpenDeviceOptions } from "../device/index.ts";
 import { nodeFiles, type HostFiles } from "../os/index.ts";
 import { openStack, stackSize } from "./open-stack.ts";
@@ -10,8 +10,13 @@ export function isStackPath(path: string): boolean {
 }
 
 /** Opens an image or a stack. @throws {StorageError} as `openDevice` and `openStack` */
-export function openImage(path: string, options: OpenDeviceOptions = {}): ManagedDevice {
-  return isStackPath(path) ? openStack(path, options).device : openDevice(path, options);
+export function openImage(
+  path: string,
+  options: OpenDeviceOptions = {},
+): MaybePromise<ManagedDevice> {
+  if (!isStackPath(path)) return openDevice(path, options);
+  const stack = openStack(path, options);
+  return isPromise(stack) ? stack.then(({ device }) => device) : stack.device;
 }
 
 /** Bytes of what a path names, without opening the images of a stack. @throws {StorageError} ENOENT; of a stack EBADMSG */

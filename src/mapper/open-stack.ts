@@ -5,7 +5,7 @@
  * one byte at two addresses, within a table (load-table.ts) or through two of them.
  */
 import { dirname, isAbsolute, join, resolve } from "node:path";
-import { SECTOR, StorageError, type Clock } from "../base/index.ts";
+import { isPromise, SECTOR, StorageError, type Clock, type MaybePromise } from "../base/index.ts";
 import {
   checkedDevice,
   MediaDevice,
@@ -19,7 +19,15 @@ import {
 import { nodeFiles, type HostFiles } from "../os/index.ts";
 import type { StateRange } from "../poison/index.ts";
 import { layoutOf } from "./layout.ts";
-import { checkAreas, loadTable, usedAreas, type LoadedRow, type UsedArea } from "./load-table.ts";
+import { inTurn } from "./in-turn.ts";
+import {
+  activateRows,
+  checkAreas,
+  loadTable,
+  usedAreas,
+  type LoadedRow,
+  type UsedArea,
+} from "./load-table.ts";
 import { mappedDevice, MappedManagedDevice } from "./mapped-managed-device.ts";
 import { parseStack, stackSectors, type StackDevice, type StackText } from "./stack-text.ts";
 import { tableError, type TextPlace } from "./table-text.ts";
@@ -52,17 +60,21 @@ export interface OpenStack {
 }
 
 /**
- * Opens a stack.
+ * Opens a stack: at once where no target has something of its own to read.
  *
  * @throws {StorageError} EBADMSG with file, line and wish; of each image what `openDevice` throws
  */
-export function openStack(path: string, options: OpenStackOptions = {}): OpenStack {
+export function openStack(path: string, options: OpenStackOptions = {}): MaybePromise<OpenStack> {
   const opener = new StackOpener(options);
-  try {
-    return opener.open(path);
-  } catch (error) {
+  const refuse = (error: unknown): never => {
     opener.abandon();
     throw error;
+  };
+  try {
+    const opened = opener.open(path);
+    return isPromise(opened) ? opened.catch(refuse) : opened;
+  } catch (error) {
+    return refuse(error);
   }
 }
 
@@ -108,6 +120,8 @@ class StackOpener {
   /** Stack files that are being opened, outermost first. */
   readonly #chain: string[] = [];
   readonly #areas: UsedArea[] = [];
+  /** Every table, those below first. */
+  readonly #tables: (readonly LoadedRow[])[] = [];
   /** Windows onto files, in sectors. */
   readonly #windows: {
     readonly real: string;
@@ -121,10 +135,15 @@ class StackOpener {
     this.#files = options.files ?? nodeFiles;
   }
 
-  open(path: string): OpenStack {
+  open(path: string): MaybePromise<OpenStack> {
     const scope = this.#read(path);
     const rows = this.#rowsOf(scope, scope.text.top);
     checkAreas(this.#areas);
+    const ready = inTurn(this.#tables, activateRows);
+    return isPromise(ready) ? ready.then(() => this.#top(rows, path)) : this.#top(rows, path);
+  }
+
+  #top(rows: readonly LoadedRow[], path: string): OpenStack {
     const device = mappedDevice(rows, { name: path, owned: this.#opened }) as MappedManagedDevice;
     this.#takeList(device);
     const { checked = false } = this.#options;
@@ -166,6 +185,7 @@ class StackOpener {
     const loaded = loadTable(rows, { path, lookup: (word) => this.#lookup(scope, word) });
     scope.chain.pop();
     this.#areas.push(...usedAreas(loaded, path));
+    this.#tables.push(loaded);
     return loaded;
   }
 

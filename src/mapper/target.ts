@@ -12,7 +12,7 @@
  * Poison crosses both kinds to the byte: up, what is bad below is bad at every address that it shows at; down, a heal of an address
  * heals the bytes that it stands for, and no other.
  */
-import type { ByteRange } from "../base/index.ts";
+import type { ByteRange, MaybePromise } from "../base/index.ts";
 import type { Device } from "../device/index.ts";
 
 /** A range of a device below. Bytes. */
@@ -48,6 +48,13 @@ export interface DeviceTarget extends TargetFacts {
   readonly kind: "device";
   /** Of the row's length, offset 0 is the row's first byte. Managed where it can heal. Closed by the target's table. */
   readonly device: Device;
+  /**
+   * Reads and checks what the target keeps of its own on the devices below, before its first call; what needs none has no such step. Writes nothing: a stack
+   * may still be refused for another row, and a stack that is only looked at stays as it is. A target that must begin something new does so with its first write.
+   *
+   * @throws {StorageError} EBADMSG by `row.fail`; of the media, naming what cannot be read
+   */
+  activate?(): MaybePromise<void>;
   /** Where the byte at an offset of the target is kept below, every copy: for people. */
   below(offset: number): readonly DevicePlace[];
   /** The other way: the offset of the target at which a byte below shows now. @default nobody can tell */

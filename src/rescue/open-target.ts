@@ -31,7 +31,7 @@ const LIST_MAX = 400 * 1024 * 1024;
 export async function openTarget(path: string, options: TargetOptions = {}): Promise<Target> {
   const { access = "read", poison } = options;
   const list = poison === undefined ? undefined : await readPoisonListFor(path, poison);
-  const device = openImage(path, {
+  const device = await openImage(path, {
     access,
     ...(list === undefined ? {} : { poison: list.ranges }),
   });

@@ -27,7 +27,7 @@ const ALL = { offset: 0, length: SIZE * 2 };
 describe("openStack()", () => {
   test("opens images beside the stack file, and each keeps its own list", async () => {
     const path = stack(STRIPED);
-    const { device } = openStack(path, { access: "write" });
+    const { device } = await openStack(path, { access: "write" });
     expect(device.size).toBe(imageSize(path));
     device.recordBad({ offset: 4096, length: 64 }, "poisoned");
     await device.close();
@@ -36,7 +36,7 @@ describe("openStack()", () => {
       { offset: 0, length: 64, state: "poisoned" },
     ]);
     b.close();
-    const again = openImage(path);
+    const again = await openImage(path);
     expect([...again.poison.bad(ALL)]).toEqual([{ offset: 4096, length: 64, state: "poisoned" }]);
     await again.close();
   });
@@ -47,7 +47,7 @@ describe("openStack()", () => {
       "device x ./a.img\ndevice n inner.stack\nt: 0 64 linear x 0\nt: 64 64 linear n 0\n",
     );
     for (const checked of [false, true]) {
-      const { device } = openStack(path, { access: "write", checked });
+      const { device } = await openStack(path, { access: "write", checked });
       const data = new Uint8Array(SIZE).fill(checked ? 9 : 7);
       await device.write(data, 0);
       await device.close();
@@ -61,7 +61,7 @@ describe("openStack()", () => {
 
   test("closing drops every lock, after a failure too", async () => {
     const path = stack(STRIPED);
-    const { device } = openStack(path, { access: "write" });
+    const { device } = await openStack(path, { access: "write" });
     expect(() => openStack(path, { access: "write" })).toThrow("EBUSY");
     await device.close();
     await device.close();
@@ -75,14 +75,14 @@ describe("openStack()", () => {
     const path = stack(STRIPED);
     const list = [{ offset: 4000, length: 5000, state: "poisoned" as const }];
     for (const checked of [false, true]) {
-      const { device } = openStack(path, { poison: list, checked });
+      const { device } = await openStack(path, { poison: list, checked });
       expect([...device.poison.bad(ALL)]).toEqual(list);
       await device.close();
     }
-    const { device } = openStack(path, { access: "write", poison: list });
+    const { device } = await openStack(path, { access: "write", poison: list });
     await device.write(new Uint8Array(512), 4096, "recovery");
     await device.close();
-    const again = openStack(path, { poison: list });
+    const again = await openStack(path, { poison: list });
     expect(again.device.poison.totals().poisoned).toBe(5000 - 512);
     await again.device.close();
   });
@@ -115,7 +115,7 @@ describe("openStack()", () => {
   });
 
   test("maps images for direct access where that is wanted", async () => {
-    const { device } = openStack(stack(STRIPED), { map: true });
+    const { device } = await openStack(stack(STRIPED), { map: true });
     expect(device.direct?.probe(0, 8, "access")).toBe(1);
     await device.close();
   });
@@ -125,7 +125,7 @@ describe("openStack()", () => {
     const path = stack(
       "device a a.img\nwindow w 0 8 rom.img\nt: 0 8 linear a 0\nt: 8 8 linear w 0\n",
     );
-    const { device } = openStack(path, { access: "write", map: true });
+    const { device } = await openStack(path, { access: "write", map: true });
     expect(device.capabilities).toMatchObject({ recovers: false, clear: "none" });
     expect(device.direct?.probe(1, 1, "access")).toBe(1);
     const whole = new Uint8Array(8192).fill(9);

@@ -81,7 +81,7 @@ export const inject: CommandModule<InjectOptions> = {
 };
 
 async function openSimulated(image: string): Promise<FaultyDevice> {
-  const device = openImage(image, { access: "write" });
+  const device = await openImage(image, { access: "write" });
   if (device instanceof SimulatedDevice) return device;
   if (device instanceof MappedManagedDevice && device.canFail) return device;
   await device.close();

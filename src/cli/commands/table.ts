@@ -27,7 +27,7 @@ export const table: CommandModule<TableOptions> = {
       .option("--at <offset>", "walk one address down to the images and back up", sizeArgument);
   },
   async run(context, { args: [file = ""], options }) {
-    const { device, table: top } = openStack(file);
+    const { device, table: top } = await openStack(file);
     try {
       const { at } = options;
       if (at !== undefined && at >= device.size)

@@ -90,7 +90,7 @@ describe("a stack as IMAGE", () => {
       stack,
       `device x ${leaves[0]}\ndevice y ${leaves[1]}\nt: 0 ${sectors} striped 2 8 x 0 y 0\n`,
     );
-    const { device } = openStack(stack, { access: "write" });
+    const { device } = await openStack(stack, { access: "write" });
     await device.write(image, 0);
     await device.close();
     const donor = `${place.image}-donor`;
@@ -106,7 +106,7 @@ describe("a stack as IMAGE", () => {
     expect(survey.code).toBe(1);
     const repair = await theriac(["repair", stack, "--from", donor, "--free"]);
     expect(repair.stderr).toBe("");
-    const again = openStack(stack);
+    const again = await openStack(stack);
     const bytes = new Uint8Array(image.length);
     const { missing } = await again.device.read(bytes, 0);
     const bad = new Set(missing.flatMap(({ offset, length }) => [offset, offset + length]));
