@@ -51,7 +51,11 @@ export class BlockReader {
   /** Two generations make a cheap "least recently used": what was not asked for during a whole generation is dropped. */
   #young = new Map<number, BlockRead>();
   #old = new Map<number, BlockRead>();
-  #scratch: Uint8Array | undefined;
+  #scratch: Uint8Array = new Uint8Array(0);
+  /** Whether nobody reads into the scratch buffer. */
+  #free = true;
+  /** The view that was used last. */
+  #view = this.#scratch;
   /** Views of the scratch buffer by their length: one costs more than the copy of a block. */
   readonly #views = new Map<number, Uint8Array>();
 
@@ -68,7 +72,7 @@ export class BlockReader {
   /**
    * Blocks with the overlay's content. The caller has checked that they are of the volume; at most 256 MiB.
    *
-   * @param once they will not be asked for again: a small read that is not in the cache does not go there
+   * @param once they will not be asked for again: a small read passes the cache by
    */
   readBlocks(block: number, count: number, once = false): MaybePromise<BlockRead> {
     if (this.overlay.empty)
@@ -87,10 +91,9 @@ export class BlockReader {
   /** Bytes as they are on the device, whatever the overlay says. */
   readBytes(offset: number, length: number, once = false): MaybePromise<BlockRead> {
     assert(length <= LARGEST_READ, "a block read is at most 256 MiB");
-    if (length < DIRECT) {
+    if (!once && length < DIRECT) {
       const first = Math.floor(offset / this.#chunk);
-      const cacheable = !once || this.#young.has(first) || this.#old.has(first);
-      if (cacheable && offset + length <= (first + 1) * this.#chunk) {
+      if (offset + length <= (first + 1) * this.#chunk) {
         return whenReady(this.#cached(first), (read) =>
           cut(read, offset - first * this.#chunk, length),
         );
@@ -123,20 +126,30 @@ export class BlockReader {
   }
 
   #direct(offset: number, length: number): MaybePromise<BlockRead> {
-    const scratch = this.#scratch;
-    this.#scratch = undefined;
-    const whole =
-      scratch !== undefined && scratch.length >= length ? scratch : new Uint8Array(length);
-    if (whole !== scratch) this.#views.clear();
-    let view = this.#views.get(length);
-    if (view === undefined) {
-      view = whole.subarray(0, length);
-      if (whole.length <= LARGEST_SCRATCH) this.#views.set(length, view);
-    }
+    const view = this.#take(length);
     const read = this.#load(view, offset);
     // A source that answers later may be asked again before the answer is used: only then must the buffer not be used twice.
-    if (!isPromise(read) && whole.length <= LARGEST_SCRATCH) this.#scratch = whole;
+    this.#free = !isPromise(read);
     return read;
+  }
+
+  /** A view of the scratch buffer; of a new one where that is in use or too small. */
+  #take(length: number): Uint8Array {
+    if (this.#free && this.#view.length === length) {
+      this.#free = false;
+      return this.#view;
+    }
+    if (!this.#free || this.#scratch.length < length) {
+      this.#views.clear();
+      this.#scratch = new Uint8Array(length);
+    }
+    const view = this.#views.get(length) ?? this.#scratch.subarray(0, length);
+    // What is very large is not kept.
+    if (length > LARGEST_SCRATCH) this.#scratch = new Uint8Array(0);
+    else this.#views.set(length, view);
+    this.#view = length > LARGEST_SCRATCH ? this.#scratch : view;
+    this.#free = false;
+    return view;
   }
 
   #load(into: Uint8Array, offset: number): MaybePromise<BlockRead> {

@@ -23,6 +23,7 @@ import type { Problem } from "../file-map.ts";
 import { DirectoryTable } from "./directory-table.ts";
 import { scanInodes, type HiddenInodes, type InodeVisitor, type SlotChunk } from "./inode-scan.ts";
 import { SlotArena } from "./slot-arena.ts";
+import { SlotFilter } from "./slot-filter.ts";
 import type { StaticMap } from "./static-map.ts";
 import { TreeWalker, type HiddenPart, type MappedRun, type TreeRoot } from "./tree-walker.ts";
 import type { Ext4Volume } from "./volume.ts";
@@ -81,6 +82,7 @@ class ClaimScan implements InodeVisitor {
   readonly claimants = new Map<number, Inode>();
   readonly directories: DirectoryTable;
   readonly reasons: string[] = [];
+  readonly filter: SlotFilter | undefined;
   readonly #volume: Ext4Volume;
   readonly #options: ScanOptions;
   readonly #walker: TreeWalker<ScanRoot>;
@@ -105,6 +107,7 @@ class ClaimScan implements InodeVisitor {
     this.#wide = hasFeature(volume.superblock, "64bit");
     this.#largeDirectories = hasFeature(volume.superblock, "large_dir");
     this.#thorough = options.thorough === true;
+    if (!this.#thorough) this.filter = new SlotFilter(volume, statics, options.wanted);
     this.#firstInode = volume.superblock.firstInode;
     this.#inodeCount = volume.superblock.inodeCount;
     this.#slots = new SlotArena(volume.superblock.inodeSize);
@@ -124,6 +127,10 @@ class ClaimScan implements InodeVisitor {
   slot(inode: number, chunk: SlotChunk, at: number): void {
     const { words } = chunk;
     const isDirectory = (words[at]! & MODE.mask) === MODE.directory;
+    if (isDirectory && this.#isPlain(inode, chunk, at)) {
+      if (this.#options.directories) this.#addDirectory(inode, words, at);
+      return;
+    }
     if (!this.#thorough && !isDirectory && cannotClaim(words, at, this.#options.wanted)) return;
     this.#chunk = chunk;
     this.#at = at;
@@ -135,6 +142,17 @@ class ClaimScan implements InodeVisitor {
       return;
     }
     this.#take(inode, words, at);
+  }
+
+  /** Whether it is a directory that needs no walk: its blocks are where its own words say, and none is wanted. */
+  #isPlain(inode: number, chunk: SlotChunk, at: number): boolean {
+    return !chunk.partial.has(inode) && this.filter?.isPlainDirectory(chunk.words, at) === true;
+  }
+
+  #addDirectory(number: number, words: Uint32Array, at: number): void {
+    const size = this.#directorySize(words, at);
+    const index = this.directories.add({ number, words, at, partial: false, size });
+    this.directories.addRootRuns(index, words, at);
   }
 
   hidden(inodes: HiddenInodes): void {

@@ -10,6 +10,7 @@ import {
   INODE_FLAGS,
   inodeChecksumOk,
   inodeSeed,
+  MAP_OFFSET,
   type Inode,
 } from "./inode.ts";
 import { SlotArena } from "./slot-arena.ts";
@@ -63,6 +64,13 @@ export class DirectoryTable {
   /** Adds a run of blocks that holds names. */
   addRun(index: number, run: { readonly logical: number; block: number; count: number }): void {
     this.runs.push(index, run.logical, run.block, run.count);
+  }
+
+  /** Adds the runs of a directory whose map is one leaf in its inode, all of it written; the slot begins at word `at`. */
+  addRootRuns(index: number, words: Uint32Array, at: number): void {
+    const map = at + MAP_OFFSET / 4;
+    for (let entry = map + 3, end = entry + (words[map]! >>> 16) * 3; entry < end; entry += 3)
+      this.runs.push(index, words[entry]!, words[entry + 2]!, words[entry + 1]!);
   }
 
   /** Whether its names are encrypted. */

@@ -85,34 +85,37 @@ export function readEntries(
   return undefined;
 }
 
+/** What a block holds, by a look at its words alone: no entry that matters, one that does, or something that only `readEntries` can judge. */
+export type Glance = "nothing" | "something" | "unclear";
+
 /**
- * Whether `readEntries` would call or complain at all, "." and ".." left out: the way past nearly every block, by its words alone.
+ * Whether `readEntries` would call, "." and ".." left out: the way past nearly every block. What stands behind the first entry that matters is not looked at.
  *
- * @param words the block begins at word `at` and has `size` bytes, less than 64 KiB
+ * @param words the block begins at word `at` and has `size` bytes
  */
-export function mayMatter(
+export function glance(
   words: Uint32Array,
   block: { readonly at: number; readonly size: number },
   rules: EntryRules,
-): boolean {
+): Glance {
   const { only, inodeCount } = rules;
   const { size } = block;
-  if (only === undefined || size >= 65536) return true;
+  if (only === undefined || size >= 65536) return "unclear";
   let at = block.at;
   for (let left = size; left > 0;) {
-    if (left < SHORTEST_ENTRY) return true;
+    if (left < SHORTEST_ENTRY) return "unclear";
     const inode = words[at]!;
     const head = words[at + 1]!;
     const length = head & 0xffff;
     const nameLength = (head >>> 16) & 0xff;
-    if (length < ENTRY_HEADER + nameLength || length < SHORTEST_ENTRY) return true;
-    if ((length & 3) !== 0 || length > left || inode > inodeCount) return true;
+    if (length < ENTRY_HEADER + nameLength || length < SHORTEST_ENTRY) return "unclear";
+    if ((length & 3) !== 0 || length > left || inode > inodeCount) return "unclear";
     if (((only[inode >>> 3]! >>> (inode & 7)) & 1) === 1 && !isDotWord(words[at + 2]!, nameLength))
-      return true;
+      return nameLength > 0 && inode !== 0 ? "something" : "unclear";
     at += length >>> 2;
     left -= length;
   }
-  return false;
+  return "nothing";
 }
 
 function isDotWord(name: number, length: number): boolean {

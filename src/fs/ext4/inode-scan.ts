@@ -7,6 +7,7 @@
 import { isPromise } from "../../base/index.ts";
 import { hasDescriptorChecksums } from "./features.ts";
 import { CORE_LENGTH, coreOnly, decodeInode, isInUse, type Inode } from "./inode.ts";
+import type { SlotFilter } from "./slot-filter.ts";
 import { Turns } from "./turns.ts";
 import type { BlockRead, Ext4Volume, GroupDescriptor } from "./volume.ts";
 import { wordsOf } from "./words.ts";
@@ -30,6 +31,8 @@ export interface HiddenInodes {
 
 /** Who is called by a scan. */
 export interface InodeVisitor {
+  /** Passes over slots that need no call. @default all slots that are not empty are shown */
+  readonly filter?: SlotFilter | undefined;
   /** A slot that is not all empty; `at` is its first word. */
   slot(inode: number, chunk: SlotChunk, at: number): void;
   hidden(inodes: HiddenInodes): void;
@@ -38,6 +41,9 @@ export interface InodeVisitor {
   /** After each chunk: the place to wait for reads of its own; `undefined` where there are none. */
   afterChunk(): Promise<void> | undefined;
 }
+
+/** Inodes with a use of their own stand before this one. */
+const RESERVED_INODES = 10;
 
 /** The longest read that stays on this thread and in the processor's cache, and whose buffer is used again. */
 const CHUNK_BYTES = 128 * 1024;
@@ -170,13 +176,47 @@ function scanChunk({ visitor, runs }: Told, read: BlockRead, place: SizedPlace):
   const words = wordsOf(read.bytes);
   const stride = place.inodeSize >>> 2;
   const chunk: SlotChunk = { words, bytes: read.bytes, stride, partial: hidden.partial };
-  for (let index = 0, at = 0; index < place.inodes; index += 1, at += stride) {
-    // Mode, links and flags tell an empty slot; inode 1 (bad blocks) has neither mode nor links.
-    if (((words[at]! & 0xffff) | (words[at + 6]! >>> 16)) === 0 && place.first + index > 10)
-      continue;
-    if (hidden.whole.size > 0 && hidden.whole.has(index)) continue;
-    visitor.slot(place.first + index, chunk, at);
+  const end = place.inodes * stride;
+  // Inode 1 (bad blocks) has neither mode nor links.
+  let at = place.first === 1 ? showReserved(visitor, chunk, { end, hidden: hidden.whole }) : 0;
+  for (at = nextSlot(visitor, chunk, { at, end }); at < end;) {
+    const index = at / stride;
+    if (hidden.whole.size === 0 || !hidden.whole.has(index))
+      visitor.slot(place.first + index, chunk, at);
+    at = nextSlot(visitor, chunk, { at: at + stride, end });
   }
+}
+
+/** Slots of a chunk from one on. */
+interface SlotSpan {
+  readonly at: number;
+  readonly end: number;
+}
+
+/** First word of the first slot that is shown to a visitor; `end` where none is. */
+function nextSlot(
+  visitor: InodeVisitor,
+  { words, stride }: SlotChunk,
+  { at, end }: SlotSpan,
+): number {
+  if (visitor.filter !== undefined) return visitor.filter.next(words, { at, end, stride });
+  for (let slot = at; slot < end; slot += stride)
+    if (((words[slot]! & 0xffff) | (words[slot + 6]! >>> 16)) !== 0) return slot;
+  return end;
+}
+
+/** Shows the reserved inodes, empty ones too. @returns the word behind them */
+function showReserved(
+  visitor: InodeVisitor,
+  chunk: SlotChunk,
+  { end, hidden }: { readonly end: number; readonly hidden: ReadonlySet<number> },
+): number {
+  const behind = Math.min(end, RESERVED_INODES * chunk.stride);
+  for (let at = 0; at < behind; at += chunk.stride) {
+    const index = at / chunk.stride;
+    if (!hidden.has(index)) visitor.slot(index + 1, chunk, at);
+  }
+  return behind;
 }
 
 const NO_SLOTS: ReadonlySet<number> = new Set();

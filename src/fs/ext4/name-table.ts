@@ -43,24 +43,36 @@ export class NameTable {
     return this.#parents.length;
   }
 
-  /** Adds a name; its bytes are copied. */
-  add(name: NameRecord): void {
-    const { bytes, start, end } = name;
+  /**
+   * Adds a name; its bytes are copied.
+   *
+   * @returns false, and nothing is added, where a name that is not encrypted is hostile: it is empty, or holds a "/" or a NUL. No kernel makes it, and as a path it would point elsewhere
+   */
+  add(name: NameRecord): boolean {
+    const { bytes, start, end, encrypted } = name;
     while (this.#used + end - start > this.#bytes.length) {
       const grown = Buffer.alloc(this.#bytes.length * 2);
       grown.set(this.#bytes);
       this.#bytes = grown;
     }
-    // A loop, because a view of so few bytes costs more than their copy.
-    for (let at = start, to = this.#used; at < end; at += 1, to += 1) this.#bytes[to] = bytes[at]!;
+    const own = this.#bytes;
+    let to = this.#used;
+    // A loop, because a view of so few bytes costs more than their copy; and it looks at each byte anyway.
+    for (let at = start; at < end; at += 1, to += 1) {
+      const byte = bytes[at]!;
+      if ((byte === 0x2f || byte === 0) && !encrypted) return false;
+      own[to] = byte;
+    }
+    if (to === this.#used) return false;
     const index = this.#parents.length;
     this.#next.push(this.#heads.get(name.child) ?? -1);
     this.#heads.set(name.child, index);
     this.#parents.push(name.parent);
     this.#starts.push(this.#used);
-    this.#used += end - start;
-    this.#ends.push(this.#used);
-    this.#encrypted.push(name.encrypted);
+    this.#used = to;
+    this.#ends.push(to);
+    this.#encrypted.push(encrypted);
+    return true;
   }
 
   /** Whether an inode has a name at all. */

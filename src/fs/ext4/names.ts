@@ -52,7 +52,7 @@ export function plainNameText(bytes: Buffer, start: number, end: number): string
   return bytes.toString("latin1", start, end);
 }
 
-/** The text of a name's bytes. Never contains "/" or NUL unless the bytes do (those are hostile: `isHostileName`). */
+/** The text of a name's bytes. Never contains "/" or NUL unless the bytes do (those are hostile: `NameTable.add`). */
 export function nameToText(bytes: Uint8Array, encrypted = false): string {
   if (encrypted) return ENCRYPTED + Buffer.from(bytes).toString("base64url");
   try {
@@ -80,10 +80,4 @@ export function textToName(text: string): Uint8Array {
     return part === "\\\\" ? Buffer.from("\\") : Buffer.from([Number.parseInt(part.slice(2), 16)]);
   });
   return Buffer.concat(parts);
-}
-
-/** Whether a plain name, `bytes[start, end)`, holds a "/" or a NUL, or is empty: no kernel makes it, and as a path it would point elsewhere. */
-export function isHostileName(bytes: Uint8Array, start = 0, end: number = bytes.length): boolean {
-  for (let at = start; at < end; at += 1) if (bytes[at] === 0x2f || bytes[at] === 0) return true;
-  return start === end;
 }

@@ -8,17 +8,17 @@ import { isPromise } from "../../base/index.ts";
 import { isBad } from "./block-reader.ts";
 import {
   directoryChecksumOk,
+  glance,
   inlineEntryRegions,
   isDotName,
-  mayMatter,
   readEntries,
   type DirectoryEntry,
   type EntryRules,
+  type Glance,
 } from "./directory.ts";
 import { sortedRuns, type NameRuns } from "./name-runs.ts";
 import type { DirectoryTable } from "./directory-table.ts";
 import { hasFeature } from "./features.ts";
-import { isHostileName } from "./names.ts";
 import { NameTable } from "./name-table.ts";
 import { Turns } from "./turns.ts";
 import type { BlockRead, Ext4Volume } from "./volume.ts";
@@ -72,12 +72,11 @@ class NamePass {
   #last = { directory: -1, trusted: false, seed: 0 };
   /** A block belongs to one directory: more steps than this are the work of hostile directories that share blocks. */
   #stepsLeft: number;
-  /** What is read now: the directory, its number, the bytes, and how many names in them matter. */
+  /** What is read now: the directory, its number, the bytes. */
   #directory = -1;
   #parent = 0;
   #encrypted = false;
   #bytes: Uint8Array = new Uint8Array(0);
-  #matching = 0;
   /** Words of the bytes that were read last: of one buffer again and again, and a view costs more than a small block. */
   #words: Uint32Array = new Uint32Array(0);
   #wordsBytes: Uint8Array | undefined;
@@ -143,9 +142,16 @@ class NamePass {
       const offset = (block - span.from) * blockSize;
       if (read === undefined || (read.bad.length > 0 && isBad(read, offset, blockSize)))
         this.#reportUnreadable(runs.directories[index]!, block);
-      else if (mayMatter(words, { at: offset >>> 2, size: blockSize }, this.#rules)) {
-        this.#enter(runs.directories[index]!, read.bytes.subarray(offset, offset + blockSize));
-        this.#readBlock(block);
+      else {
+        const seen = glance(words, { at: offset >>> 2, size: blockSize }, this.#rules);
+        if (seen === "nothing") continue;
+        const { bytes } = read;
+        const whole = offset === 0 && bytes.length === blockSize;
+        this.#enter(
+          runs.directories[index]!,
+          whole ? bytes : bytes.subarray(offset, offset + blockSize),
+        );
+        this.#readBlock(block, seen);
       }
     }
   }
@@ -174,32 +180,31 @@ class NamePass {
     this.#parent = this.#directories.numbers[directory]!;
     this.#encrypted = this.#directories.isEncrypted(directory);
     this.#bytes = bytes;
-    this.#matching = 0;
   }
 
-  #readBlock(block: number): void {
+  #readBlock(block: number, seen: Glance): void {
     const bytes = this.#bytes;
-    const number = this.#parent;
-    const why = readEntries(bytes, this.#rules, this.#count);
-    if (this.#matching === 0 && why === undefined) return;
+    if (seen === "unclear" && !this.#holdsAny(bytes)) return;
     if (!this.#isTrusted()) return;
-    const range = { offset: block * bytes.length, length: bytes.length };
-    if (this.#checksums && !directoryChecksumOk(bytes, this.#last.seed)) {
-      this.#volume.report({
-        range,
-        inode: number,
-        message: `Directory block ${block} of inode ${number} has a wrong checksum: its names are hidden`,
-      });
-      return;
-    }
-    if (why !== undefined) {
-      this.#volume.report({
-        range,
-        inode: number,
-        message: `Directory block ${block} of inode ${number} is wrong: ${why}; names behind it are hidden`,
-      });
-    }
-    if (this.#matching > 0) readEntries(bytes, this.#rules, this.#keep);
+    const report = (message: string): void => {
+      const range = { offset: block * bytes.length, length: bytes.length };
+      const inode = this.#parent;
+      const where = `Directory block ${block} of inode ${inode}`;
+      this.#volume.report({ range, inode, message: `${where} ${message}` });
+    };
+    if (this.#checksums && !directoryChecksumOk(bytes, this.#last.seed))
+      return report("has a wrong checksum: its names are hidden");
+    const why = readEntries(bytes, this.#rules, this.#keep);
+    if (why !== undefined) report(`is wrong: ${why}; names behind it are hidden`);
+  }
+
+  /** Whether a block holds a name that matters, or is wrong. */
+  #holdsAny(bytes: Uint8Array): boolean {
+    let names = 0;
+    const why = readEntries(bytes, this.#rules, ({ nameStart, nameLength }) => {
+      if (!isDotName(bytes, nameStart, nameLength)) names += 1;
+    });
+    return names > 0 || why !== undefined;
   }
 
   /** Whether the directory that is read now may be believed. */
@@ -236,24 +241,24 @@ class NamePass {
     }
   }
 
-  readonly #count = ({ nameStart, nameLength }: Readonly<DirectoryEntry>): void => {
-    if (!isDotName(this.#bytes, nameStart, nameLength)) this.#matching += 1;
-  };
-
   readonly #keep = ({ inode, nameStart, nameLength }: Readonly<DirectoryEntry>): void => {
     const bytes = this.#bytes;
     if (isDotName(bytes, nameStart, nameLength)) return;
-    const encrypted = this.#encrypted;
+    const parent = this.#parent;
     const end = nameStart + nameLength;
-    if (!encrypted && isHostileName(bytes, nameStart, end)) {
-      this.#volume.report({
-        inode,
-        message: `A name in directory ${this.#parent} holds "/" or NUL: it is not believed`,
-      });
-    } else {
-      const parent = this.#parent;
-      this.table.add({ child: inode, parent, bytes, start: nameStart, end, encrypted });
-    }
+    const record = {
+      child: inode,
+      parent,
+      bytes,
+      start: nameStart,
+      end,
+      encrypted: this.#encrypted,
+    };
+    if (this.table.add(record)) return;
+    this.#volume.report({
+      inode,
+      message: `A name in directory ${parent} holds "/" or NUL: it is not believed`,
+    });
   };
 }
 

@@ -1,5 +1,6 @@
 /** Static map: the blocks that geometry alone gives a use, as sorted arrays, for the question that every extent is asked. */
 import type { Ext4Volume } from "./volume.ts";
+import type { BlockRun } from "./wanted-blocks.ts";
 
 /** All static runs of a volume. */
 export class StaticMap {
@@ -25,6 +26,14 @@ export class StaticMap {
     this.#ends = Float64Array.from(ends);
     this.#firstDataBlock = firstDataBlock;
     this.#blockCount = blockCount;
+  }
+
+  /** The runs, ascending. */
+  *[Symbol.iterator](): Generator<BlockRun> {
+    for (let index = 0; index < this.#starts.length; index += 1) {
+      const block = this.#starts[index]!;
+      yield { block, count: this.#ends[index]! - block };
+    }
   }
 
   /** Whether a block of `[block, block + count)` has a static use. O(log n). */

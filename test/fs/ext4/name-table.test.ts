@@ -69,3 +69,20 @@ test("pathsOf() of directories with many names each does not explode", () => {
   );
   expect(tableOf(names).pathsOf(900).length).toBeLessThanOrEqual(64);
 });
+
+test("add() refuses a name with a slash, a NUL or nothing in it, and takes it where it is encrypted", () => {
+  const table = new NameTable();
+  const add = (name: string, encrypted = false): boolean =>
+    table.add({
+      child: 12,
+      parent: 2,
+      bytes: Buffer.from(name),
+      start: 0,
+      end: name.length,
+      encrypted,
+    });
+  expect([add("a/b"), add("a\0"), add("")]).toEqual([false, false, false]);
+  expect(table.pathsOf(12)).toEqual([]);
+  expect([add("a.b"), add("a/b", true)]).toEqual([true, true]);
+  expect(table.pathsOf(12)).toEqual(["/\\encrypted:YS9i", "/a.b"]);
+});
