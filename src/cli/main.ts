@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 /** main: the program `theriac`. */
 import { endBadly, runCli } from "./program.ts";
 
