@@ -168,10 +168,10 @@ function main(): void {
       found: 0,
     };
     measure([ours, theirs], Number(values.rounds));
-    printTable(`${count} bad blocks, ${values.files} files, ${values.rounds} rounds`, [
-      ours,
-      theirs,
-    ]);
+    printTable(
+      `${count} bad blocks, ${values.files} files, ${values.rounds} rounds, Node ${process.version}`,
+      [ours, theirs],
+    );
   }
 }
 

@@ -36,6 +36,8 @@ async function bundle(input, external = []) {
     format: "cjs",
     entryFileNames: "[name].js",
     chunkFileNames: "chunks/[name]-[hash].js",
+    // what V8 compiled and cached does not know how to import
+    dynamicImportInCjs: false,
     minify: {
       mangle: { keepNames: true },
       compress: { keepNames: { function: true, class: true } },

@@ -7,7 +7,7 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { constants, Script } from "node:vm";
+import { Script } from "node:vm";
 
 /** Ends the name of a file's cache. */
 export const CACHE_SUFFIX = ".cache";
@@ -43,7 +43,6 @@ function compile(path: string): Script {
   return new Script(`(function (require, module, exports, __filename, __dirname) {${text}\n})`, {
     filename: path,
     cachedData: codeCache(`${path}${CACHE_SUFFIX}`),
-    importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
   });
 }
 

@@ -4,7 +4,7 @@
  * A range counts as missing data unless all its owners are slack or free: unknown counts, because nobody may say that
  * nothing is gone where nobody knows.
  */
-import { RangeSet, type ByteRange } from "../base/index.ts";
+import { RangeSet, type BadRange, type ByteRange } from "../base/index.ts";
 import type { OwnedRange, Owner } from "../fs/index.ts";
 import type { PoisonTotals } from "../poison/index.ts";
 import type { Target, Volume } from "./target.ts";
@@ -50,9 +50,9 @@ async function damageOnce(
   reported: Iterable<ByteRange>,
 ): Promise<readonly Damage[]> {
   const all = { offset: 0, length: target.device.size };
-  const sets = { poisoned: new RangeSet(), lost: new RangeSet() };
-  for (const range of target.device.poison.bad(all))
-    if (range.state !== "unread") sets[range.state].add(range.offset, range.length);
+  const bad: Record<BadRange["state"], BadRange[]> = { poisoned: [], lost: [], unread: [] };
+  for (const range of target.device.poison.bad(all)) bad[range.state].push(range);
+  const sets = { poisoned: RangeSet.from(bad.poisoned), lost: RangeSet.from(bad.lost) };
   for (const range of reported) {
     for (const gap of sets.lost.gaps(range.offset, range.length))
       sets.poisoned.add(gap.offset, gap.length);

@@ -7,9 +7,8 @@
  */
 import { EXTENT_MAGIC, WRITTEN_LENGTH_MAX } from "./extent-tree.ts";
 import { INODE_FLAGS, MAP_OFFSET, MODE } from "./inode.ts";
-import type { StaticMap } from "./static-map.ts";
 import type { Ext4Volume } from "./volume.ts";
-import type { WantedBlocks } from "./wanted-blocks.ts";
+import type { BlockRun } from "./wanted-blocks.ts";
 
 /** Bits of the map: they stay in the processor's cache. */
 const BITS_MAX = 2 ** 20;
@@ -29,10 +28,14 @@ export class SlotFilter {
   readonly #blocks: number;
   readonly #firstDataBlock: number;
 
-  constructor(volume: Ext4Volume, statics: StaticMap, wanted: WantedBlocks) {
+  constructor(
+    { superblock }: Pick<Ext4Volume, "superblock">,
+    statics: Iterable<BlockRun>,
+    wanted: Iterable<BlockRun>,
+  ) {
     // Extents above 2^32 blocks are shown, whatever they are.
-    this.#blocks = Math.min(volume.superblock.blockCount, 2 ** 32);
-    this.#firstDataBlock = volume.superblock.firstDataBlock;
+    this.#blocks = Math.min(superblock.blockCount, 2 ** 32);
+    this.#firstDataBlock = superblock.firstDataBlock;
     let shift = 0;
     while (this.#blocks / 2 ** shift > BITS_MAX) shift += 1;
     this.#shift = shift;
