@@ -21,6 +21,7 @@ import { mapInode } from "./inode-map.ts";
 import { readDirectoryBlock } from "./lookup.ts";
 import type { OwnerDraft } from "./owner-draft.ts";
 import { draftOf, unknownDraft } from "./owner-texts.ts";
+import { whyUnbelieved } from "./partial-slot.ts";
 import type { StaticMap } from "./static-map.ts";
 import type { Superblock } from "./superblock.ts";
 import type { Ext4Volume } from "./volume.ts";
@@ -97,18 +98,9 @@ export class ClaimOwners {
   pieces(claim: Claim, place: PiecePlace): readonly ClaimPiece[] {
     const { blockSize } = this.#volume.superblock;
     const { length } = place;
-    if (claim.role === "promised")
-      return [
-        {
-          length,
-          owner: unknownDraft(
-            `Fast commits in the journal, not replayed, give it to inode ${claim.inode}`,
-          ),
-        },
-      ];
-    const inode = this.#scan.claimants.get(claim.inode)!;
-    const doubt = this.#doubt(inode);
+    const doubt = this.doubt(claim);
     if (doubt !== undefined) return [{ length, owner: unknownDraft(doubt) }];
+    const inode = this.#scan.claimants.get(claim.inode)!;
     const within = place.offset - claim.block * blockSize;
     if (claim.role === "xattr")
       return [{ length, owner: this.#draft("xattr-block", inode.number, within) }];
@@ -146,11 +138,14 @@ export class ClaimOwners {
     });
   }
 
-  /** Why an inode's claims are not believed. */
-  #doubt(inode: Inode): string | undefined {
-    const { number } = inode;
+  /** Why a claim is not believed; `undefined` where it is. */
+  doubt(claim: Claim): string | undefined {
+    const { inode: number } = claim;
+    if (claim.role === "promised")
+      return `Fast commits in the journal, not replayed, give it to inode ${number}`;
+    const inode = this.#scan.claimants.get(number)!;
     if (inode.checksumOk === false)
-      return `Inode ${number} claims it, but that inode's checksum is wrong, so it is not believed`;
+      return `Inode ${number} claims it, but is not believed: ${whyUnbelieved(inode)}`;
     if (!this.#volume.unsettled.inodes.has(number)) return undefined;
     return `Inode ${number} claims it, but the journal holds fast commits that change this inode and are not replayed`;
   }

@@ -13,6 +13,13 @@ import { unknownDraft } from "./owner-texts.ts";
 /** Owners that are told of one piece. */
 export const OWNERS_MAX = 64;
 
+/** Who claims a block of the same cluster. */
+export interface Neighbour {
+  readonly inode: number;
+  /** Why the claim is not believed; `undefined` where it is. */
+  readonly doubt: string | undefined;
+}
+
 /** A sweep; `pieces` must be asked with ascending ranges. */
 export class ClaimSweep {
   readonly #blockSize: number;
@@ -49,8 +56,9 @@ export class ClaimSweep {
     }
   }
 
-  /** A claim on a block of `[block, end)`, if there is one: whose neighbour an unclaimed block of a cluster is. */
-  neighbour(block: number, end: number): Claim | undefined {
+  /** A claim on a block of `[block, end)`, if there is one: whose neighbour an unclaimed block of a cluster is. A believed one, if it can be. */
+  neighbour(block: number, end: number): Neighbour | undefined {
+    let doubted: Neighbour | undefined;
     let low = 0;
     let high = this.#claims.length;
     while (low < high) {
@@ -64,9 +72,12 @@ export class ClaimSweep {
       index -= 1
     ) {
       const claim = this.#claims[index]!;
-      if (claim.block + claim.count > block) return claim;
+      if (claim.block + claim.count <= block) continue;
+      const neighbour = { inode: claim.inode, doubt: this.#owners.doubt(claim) };
+      if (neighbour.doubt === undefined) return neighbour;
+      doubted = neighbour;
     }
-    return undefined;
+    return doubted;
   }
 
   /** Makes `active` the claims on the byte `at`. */

@@ -9,7 +9,6 @@ import { EXTENT_MAGIC, WRITTEN_LENGTH_MAX } from "./extent-tree.ts";
 import { hasFeature } from "./features.ts";
 import {
   BAD_BLOCKS_INODE,
-  coreOnly,
   decodeInode,
   inodeChecksumOk,
   INODE_FLAGS,
@@ -21,6 +20,7 @@ import {
 } from "./inode.ts";
 import type { Problem } from "../file-map.ts";
 import { DirectoryTable } from "./directory-table.ts";
+import { partialInode, provesZeros, whyUnbelieved } from "./partial-slot.ts";
 import { scanInodes, type HiddenInodes, type InodeVisitor, type SlotChunk } from "./inode-scan.ts";
 import { SlotArena } from "./slot-arena.ts";
 import { SlotFilter } from "./slot-filter.ts";
@@ -74,7 +74,8 @@ class ScanRoot implements TreeRoot {
   /** Index in the table of directories; -1 of what is none. */
   directory = -1;
   slot: Uint8Array | undefined = undefined;
-  partial = false;
+  /** Bytes that can be read of a partial slot. */
+  readable: number | undefined = undefined;
 }
 
 class ClaimScan implements InodeVisitor {
@@ -96,7 +97,7 @@ class ClaimScan implements InodeVisitor {
   readonly #doubtful: {
     readonly inode: number;
     readonly slot: Uint8Array;
-    readonly partial: boolean;
+    readonly readable: number | undefined;
   }[] = [];
   #chunk: SlotChunk | undefined;
   #at = 0;
@@ -138,7 +139,7 @@ class ClaimScan implements InodeVisitor {
     if (links === 0 && inode >= this.#firstInode) {
       // A deletion time is no inode number; an orphan's field holds the next orphan's number or 0.
       if (words[at + 5]! > this.#inodeCount || !claimsAnything(words, at)) return;
-      this.#doubtful.push({ inode, slot: this.#copySlot(), partial: chunk.partial.has(inode) });
+      this.#doubtful.push({ inode, slot: this.#copySlot(), readable: chunk.partial.get(inode) });
       return;
     }
     this.#take(inode, words, at);
@@ -151,7 +152,7 @@ class ClaimScan implements InodeVisitor {
 
   #addDirectory(number: number, words: Uint32Array, at: number): void {
     const size = this.#directorySize(words, at);
-    const index = this.directories.add({ number, words, at, partial: false, size });
+    const index = this.directories.add({ number, words, at, readable: undefined, size });
     this.directories.addRootRuns(index, words, at);
   }
 
@@ -171,13 +172,13 @@ class ClaimScan implements InodeVisitor {
   }
 
   async #decideDoubtful(): Promise<void> {
-    for (const { inode, slot, partial } of this.#doubtful.splice(0)) {
+    for (const { inode, slot, readable } of this.#doubtful.splice(0)) {
       if ((await this.#volume.inodeAllocated(inode)) === false) continue;
       this.#chunk = {
         words: wordsOf(slot),
         bytes: slot,
         stride: slot.length >>> 2,
-        partial: new Set(partial ? [inode] : []),
+        partial: new Map(readable === undefined ? [] : [[inode, readable]]),
       };
       this.#at = 0;
       this.#take(inode, this.#chunk.words, 0);
@@ -215,11 +216,12 @@ class ClaimScan implements InodeVisitor {
 
   #isWrong(root: ScanRoot): boolean {
     const chunk = this.#chunk!;
-    if (chunk.partial.has(root.inode)) return false;
+    const { superblock } = this.#volume;
     const slot = chunk.bytes.subarray(this.#at * 4, (this.#at + chunk.stride) * 4);
-    if (inodeChecksumOk(this.#volume.superblock, root.inode, slot) !== false || isZero(slot))
-      return false;
-    const message = `Inode ${root.inode} has a wrong checksum, so what it owns is hidden`;
+    const partial = chunk.partial.has(root.inode) && !provesZeros(superblock, root.inode, slot);
+    const ok = inodeChecksumOk(superblock, root.inode, slot);
+    if (ok === undefined || isZero(slot) || (ok && !partial)) return false;
+    const message = `What inode ${root.inode} owns is hidden: ${whyUnbelieved({ partial })}`;
     this.#hide({ inode: root.inode, message });
     return true;
   }
@@ -230,7 +232,7 @@ class ClaimScan implements InodeVisitor {
       number: root.inode,
       words,
       at,
-      partial: this.#chunk!.partial.has(root.inode),
+      readable: this.#chunk!.partial.get(root.inode),
       size: this.#directorySize(words, at),
     });
     root.always = true;
@@ -272,8 +274,8 @@ class ClaimScan implements InodeVisitor {
   #decode(root: ScanRoot): Inode {
     if (root.directory >= 0) return this.directories.inode(root.directory);
     const inode = decodeInode(this.#volume, root.inode, root.slot ?? this.#copySlot());
-    const partial = root.slot === undefined ? this.#chunk!.partial.has(root.inode) : root.partial;
-    return partial ? coreOnly(inode) : inode;
+    const readable = root.slot === undefined ? this.#chunk!.partial.get(root.inode) : root.readable;
+    return readable === undefined ? inode : partialInode(this.#volume.superblock, inode, readable);
   }
 
   #copySlot(): Uint8Array {
@@ -285,7 +287,7 @@ class ClaimScan implements InodeVisitor {
     const kept = Object.assign(new ScanRoot(), root);
     if (root.slot !== undefined || root.directory >= 0) return kept;
     kept.slot = this.#copySlot();
-    kept.partial = this.#chunk!.partial.has(root.inode);
+    kept.readable = this.#chunk!.partial.get(root.inode);
     return kept;
   }
 }

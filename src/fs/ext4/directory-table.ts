@@ -4,15 +4,8 @@
  * A volume has directories by the million, and only those that hold a wanted name are ever decoded: an object for each would cost more
  * in garbage collection than finding them.
  */
-import {
-  coreOnly,
-  decodeInode,
-  INODE_FLAGS,
-  inodeChecksumOk,
-  inodeSeed,
-  MAP_OFFSET,
-  type Inode,
-} from "./inode.ts";
+import { decodeInode, INODE_FLAGS, inodeSeed, MAP_OFFSET, mapKindOf, type Inode } from "./inode.ts";
+import { partialInode, whyUnbelieved } from "./partial-slot.ts";
 import { SlotArena } from "./slot-arena.ts";
 import type { Ext4Volume } from "./volume.ts";
 
@@ -22,8 +15,8 @@ export interface DirectoryFields {
   /** The chunk of an inode table that holds its slot, and the slot's first word in it. */
   readonly words: Uint32Array;
   readonly at: number;
-  /** Whether only the first 128 bytes of the slot could be read. */
-  readonly partial: boolean;
+  /** Bytes that can be read of a slot that cannot be read whole (partial-slot.ts); `undefined` where it can. */
+  readonly readable: number | undefined;
   /** Bytes (kernel: ext4_isize). */
   readonly size: number;
 }
@@ -41,7 +34,8 @@ export class DirectoryTable {
   readonly runs: number[] = [];
   /** Indexes of those whose names are in the inode itself. */
   readonly inline: number[] = [];
-  readonly #partial = new Set<number>();
+  /** Indexes of partial ones, and the bytes that can be read of them. */
+  readonly #partial = new Map<number, number>();
   readonly #slots: SlotArena;
   readonly #volume: Ext4Volume;
 
@@ -51,13 +45,13 @@ export class DirectoryTable {
   }
 
   /** Adds a directory; its slot is copied. @returns its index */
-  add({ number, words, at, partial, size }: DirectoryFields): number {
+  add({ number, words, at, readable, size }: DirectoryFields): number {
     const index = this.#slots.add(words, at);
     const flags = words[at + 8]!;
     this.numbers.push(number);
     this.sizes.push(size);
     if ((flags & INODE_FLAGS.inlineData) !== 0) this.inline.push(index);
-    if (partial) this.#partial.add(index);
+    if (readable !== undefined) this.#partial.set(index, readable);
     return index;
   }
 
@@ -83,16 +77,18 @@ export class DirectoryTable {
     return inodeSeed(this.#volume.superblock, this.numbers[index]!, this.#slots.word(index, 25));
   }
 
-  /** Whether its slot's checksum is right, or there is none to compute. */
-  isTrusted(index: number): boolean {
-    if (this.#partial.has(index)) return true;
-    const { superblock } = this.#volume;
-    return inodeChecksumOk(superblock, this.numbers[index]!, this.#slots.slot(index)) !== false;
+  /** Why its names are not believed, as the rest of a sentence; `undefined` where they are. */
+  whyDistrusted(index: number): string | undefined {
+    const inode = this.inode(index);
+    if (inode.checksumOk !== false) return undefined;
+    // The checksum of each block is seeded by the number and generation, so a block whose sum is right is the directory's, whatever its slot says.
+    return inode.partial && mapKindOf(inode) !== "inline" ? undefined : whyUnbelieved(inode);
   }
 
   /** The inode, decoded at each call. */
   inode(index: number): Inode {
     const inode = decodeInode(this.#volume, this.numbers[index]!, this.#slots.slot(index));
-    return this.#partial.has(index) ? coreOnly(inode) : inode;
+    const readable = this.#partial.get(index);
+    return readable === undefined ? inode : partialInode(this.#volume.superblock, inode, readable);
   }
 }

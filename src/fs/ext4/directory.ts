@@ -229,7 +229,7 @@ export async function hashTreeBlocks(
 
 /** The parts of an inode that hold the entries of an inline directory: after the parent's number, and in "system.data". */
 export function inlineEntryRegions(
-  inode: Pick<Inode, "slot" | "extraSize">,
+  inode: Pick<Inode, "slot" | "extraSize" | "partial">,
 ): readonly Uint8Array[] {
   const first = inode.slot.subarray(MAP_OFFSET + 4, MAP_OFFSET + MAP_LENGTH);
   const rest = inlineRest(inode);

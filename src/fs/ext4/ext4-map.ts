@@ -16,7 +16,7 @@ import type {
 } from "../file-map.ts";
 import type { BlockSource } from "./block-reader.ts";
 import { scanClaims } from "./claims.ts";
-import { INODE_FLAGS, isInUse, kindOf, modifiedNs, readInode, type Inode } from "./inode.ts";
+import { INODE_FLAGS, isInUse, kindOf, modifiedNs, type Inode } from "./inode.ts";
 import { inodesOf, slotChunks } from "./inode-scan.ts";
 import { extentsOf } from "./inode-map.ts";
 import { lookupPath } from "./lookup.ts";
@@ -24,6 +24,7 @@ import type { NameTable } from "./name-table.ts";
 import { openExt4Volume, type OpenVolumeOptions } from "./open-volume.ts";
 import { ownersOf } from "./owners.ts";
 import { collectNames, type WantedNames } from "./paths.ts";
+import { readInode } from "./read-inode.ts";
 import { StaticMap } from "./static-map.ts";
 import type { Ext4Volume } from "./volume.ts";
 import { checksumsOk } from "./verify-metadata.ts";

@@ -80,7 +80,9 @@ export function inlinePieces(inode: Inode): readonly Extent[] {
   const at = MAP_LENGTH + length;
   if (at < inode.size) {
     // Linux reads zeros past the attribute's value (ext4_readpage_inline); mke2fs makes such files of zeros alone.
-    const why = "The inode has no attribute that holds the rest of its inline data";
+    const why = inode.partial
+      ? "The rest of its inline data is in an attribute, and a part of the inode's slot cannot be read"
+      : "The inode has no attribute that holds the rest of its inline data";
     const past = { offset: at, length: inode.size - at };
     pieces.push(rest === undefined ? { ...past, kind: "unknown", why } : { ...past, kind: "hole" });
   }

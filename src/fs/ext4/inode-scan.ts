@@ -6,7 +6,8 @@
  */
 import { isPromise } from "../../base/index.ts";
 import { hasDescriptorChecksums } from "./features.ts";
-import { CORE_LENGTH, coreOnly, decodeInode, isInUse, type Inode } from "./inode.ts";
+import { CORE_LENGTH, decodeInode, isInUse, type Inode } from "./inode.ts";
+import { partialInode } from "./partial-slot.ts";
 import type { SlotFilter } from "./slot-filter.ts";
 import { Turns } from "./turns.ts";
 import type { BlockRead, Ext4Volume, GroupDescriptor } from "./volume.ts";
@@ -18,8 +19,8 @@ export interface SlotChunk {
   readonly bytes: Uint8Array;
   /** Words of a slot. */
   readonly stride: number;
-  /** Inodes of which only what is behind the first 128 bytes cannot be read, so that no checksum can be computed. */
-  readonly partial: ReadonlySet<number>;
+  /** Inodes of which only bytes behind the first 128 cannot be read, and how many can before them (partial-slot.ts). The others are zero. */
+  readonly partial: ReadonlyMap<number, number>;
 }
 
 /** Inodes whose slots cannot be read. */
@@ -118,7 +119,7 @@ export async function scanInodes(volume: Ext4Volume, visitor: InodeVisitor): Pro
   runs.flush();
 }
 
-/** Inodes in use of a piece, decoded, by ascending number; what cannot be read or has a wrong checksum is left out. */
+/** Inodes in use of a piece, decoded, by ascending number; what cannot be read or is not believed is left out. */
 export async function inodesOf(volume: Ext4Volume, place: ChunkPlace): Promise<readonly Inode[]> {
   const { blockSize, inodeSize } = volume.superblock;
   const read = await volume.readBlocks(place.block, place.blocks);
@@ -127,8 +128,10 @@ export async function inodesOf(volume: Ext4Volume, place: ChunkPlace): Promise<r
   const visitor: InodeVisitor = {
     slot: (number, chunk, at) => {
       const inode = decodeInode(volume, number, chunk.bytes.slice(at * 4, (at + chunk.stride) * 4));
-      if (chunk.partial.has(number)) found.push(coreOnly(inode));
-      else if (inode.checksumOk !== false) found.push(inode);
+      const readable = chunk.partial.get(number);
+      const told =
+        readable === undefined ? inode : partialInode(volume.superblock, inode, readable);
+      if (told.checksumOk !== false) found.push(told);
     },
     hidden: () => undefined,
     afterChunk: () => undefined,
@@ -220,19 +223,20 @@ function showReserved(
 }
 
 const NO_SLOTS: ReadonlySet<number> = new Set();
+const NO_PARTS: ReadonlyMap<number, number> = new Map();
 
-/** Slots (from 0) of which the first 128 bytes are not all readable, told to the visitor as runs; and inodes of which only the rest is not. */
+/** Slots (from 0) of which the first 128 bytes are not all readable, told to the visitor as runs; and inodes of which only the rest is not, with the bytes before it. */
 function hiddenSlots(
   runs: HiddenRuns,
   read: BlockRead,
   place: SizedPlace,
-): { readonly whole: ReadonlySet<number>; readonly partial: ReadonlySet<number> } {
+): { readonly whole: ReadonlySet<number>; readonly partial: ReadonlyMap<number, number> } {
   if (read.bad.length === 0) {
     runs.flush();
-    return { whole: NO_SLOTS, partial: NO_SLOTS };
+    return { whole: NO_SLOTS, partial: NO_PARTS };
   }
   const whole = new Set<number>();
-  const partial = new Set<number>();
+  const partial = new Map<number, number>();
   for (const bad of read.bad) {
     const first = Math.floor(bad.offset / place.inodeSize);
     const last = Math.min(
@@ -240,8 +244,10 @@ function hiddenSlots(
       Math.floor((bad.offset + bad.length - 1) / place.inodeSize),
     );
     for (let index = first; index <= last; index += 1) {
-      if (index * place.inodeSize + CORE_LENGTH > bad.offset) whole.add(index);
-      else partial.add(place.first + index);
+      const readable = bad.offset - index * place.inodeSize;
+      const number = place.first + index;
+      if (readable < CORE_LENGTH) whole.add(index);
+      else partial.set(number, Math.min(readable, partial.get(number) ?? readable));
     }
   }
   tellRuns(runs, whole, place);

@@ -63,8 +63,10 @@ export interface Inode {
   readonly xattrBlock: number;
   /** Bytes of the extra fields; 0 where a slot has 128 bytes or the field is nonsense. */
   readonly extraSize: number;
-  /** Whether its checksum is right; `undefined` where nothing covers it. */
+  /** Whether its checksum is right; `undefined` where nothing covers it. Of a partial inode false. */
   readonly checksumOk: boolean | undefined;
+  /** Whether a part of the slot behind its first 128 bytes cannot be read (partial-slot.ts): then there are no attributes to see. */
+  readonly partial: boolean;
 }
 
 function viewOf(bytes: Uint8Array): DataView {
@@ -170,6 +172,7 @@ class SlotInode implements Inode {
   readonly generation: number;
   readonly xattrBlock: number;
   readonly extraSize: number;
+  readonly partial = false;
   readonly #volume: Ext4Volume;
   #checksumOk: boolean | undefined;
   #checked = false;
@@ -207,12 +210,6 @@ class SlotInode implements Inode {
 /** Decodes a slot. `slot` must last: a copy. */
 export function decodeInode(volume: Ext4Volume, number: number, slot: Uint8Array): Inode {
   return new SlotInode(volume, number, slot);
-}
-
-/** The same inode where only the first 128 bytes of its slot could be read: no extra fields, no attributes, no checksum. */
-export function coreOnly(inode: Inode): Inode {
-  // What a getter gives is not in the spread.
-  return { ...inode, device: inode.device, extraSize: 0, checksumOk: undefined };
 }
 
 /** Modification time in nanoseconds since 1970: 34 bits of seconds, 30 of nanoseconds (kernel: ext4_decode_extra_time). */
@@ -272,42 +269,6 @@ export function inlineKind(
   const kind = kindOf(inode);
   if (kind === "directory") return "inline-directory";
   return kind === "symlink" ? "symlink-target" : "inline-data";
-}
-
-/** An inode, or why it cannot be told. `bad` is set where the slot is readable but wrong, so that it is known to exist. */
-export type InodeResult =
-  | { readonly inode: Inode; readonly why?: undefined }
-  | { readonly inode?: undefined; readonly why: string; readonly bad?: Inode };
-
-/** Reads and checks one slot, whether in use or not. A wrong checksum or poison in the first 128 bytes hides it. */
-export async function readInode(volume: Ext4Volume, number: number): Promise<InodeResult> {
-  const place = inodeLocation(volume, number);
-  if (place === undefined)
-    return {
-      why: `Inode ${number} is outside the file system, or its group descriptor is unreadable`,
-    };
-  const read = await volume.readBlocks(place.block, 1);
-  if (read === undefined)
-    return {
-      why: `Inode ${number} is in block ${place.block}, which is past the end of the volume`,
-    };
-  const end = place.offset + CORE_LENGTH;
-  if (read.bad.some((bad) => bad.offset < end && bad.offset + bad.length > place.offset)) {
-    return {
-      why: `Inode ${number} is poisoned: inode table block ${place.block} cannot be read whole`,
-    };
-  }
-  const { inodeSize } = volume.superblock;
-  const slot = read.bytes.slice(place.offset, place.offset + inodeSize);
-  const rest = read.bad.some(
-    (bad) => bad.offset < place.offset + inodeSize && bad.offset + bad.length > end,
-  );
-  const inode = decodeInode(volume, number, slot);
-  // The core is whole; what is poisoned behind it are times and attributes, and the checksum cannot be computed.
-  if (rest) return { inode: coreOnly(inode) };
-  if (inode.checksumOk === false && !isZero(slot))
-    return { why: `Inode ${number} has a wrong checksum`, bad: inode };
-  return { inode };
 }
 
 /** Whether all bytes are zero: a slot that was never used. */

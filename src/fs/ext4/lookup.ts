@@ -1,17 +1,10 @@
 /** Lookup: the inode of an absolute path, directory by directory, by the exact bytes of the names. */
 import { directoryChecksumOk, inlineEntryRegions, readEntries } from "./directory.ts";
 import { hasFeature } from "./features.ts";
-import {
-  inodeSeed,
-  isInUse,
-  kindOf,
-  mapKindOf,
-  readInode,
-  ROOT_INODE,
-  type Inode,
-} from "./inode.ts";
+import { inodeSeed, isInUse, kindOf, mapKindOf, ROOT_INODE, type Inode } from "./inode.ts";
 import { mapInode, type InodeMap } from "./inode-map.ts";
 import { textToName } from "./names.ts";
+import { readInode } from "./read-inode.ts";
 import type { StaticMap } from "./static-map.ts";
 import type { Ext4Volume } from "./volume.ts";
 
@@ -103,6 +96,19 @@ async function findName(
   return found;
 }
 
+/**
+ * A directory whose blocks can be searched. One that is not believed because a part of its slot cannot be read is among them: its
+ * number and generation are in every block's checksum.
+ */
+async function readDirectory(volume: Ext4Volume, number: number): Promise<Inode | undefined> {
+  const result = await readInode(volume, number);
+  const partial =
+    result.inode === undefined && result.bad?.partial === true ? result.bad : undefined;
+  const inode = result.inode ?? partial;
+  if (inode === undefined || kindOf(inode) !== "directory") return undefined;
+  return inode === partial && mapKindOf(inode) === "inline" ? undefined : inode;
+}
+
 /** The inode of an absolute path as `FileMap.paths` writes it; `undefined` where there is none, or it is hidden. */
 export async function lookupPath(
   volume: Ext4Volume,
@@ -113,8 +119,8 @@ export async function lookupPath(
   let number = ROOT_INODE;
   for (const part of path.split("/").filter((name) => name !== "")) {
     if (part === "." || part === "..") return undefined;
-    const { inode } = await readInode(volume, number);
-    if (inode === undefined || kindOf(inode) !== "directory") return undefined;
+    const inode = await readDirectory(volume, number);
+    if (inode === undefined) return undefined;
     const next = await findName(volume, statics, { directory: inode, name: textToName(part) });
     if (next === undefined) return undefined;
     number = next;

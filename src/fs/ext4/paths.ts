@@ -69,7 +69,7 @@ class NamePass {
   readonly #rules: EntryRules;
   readonly #distrusted = new Set<number>();
   /** The directory that was judged last: its blocks come together. */
-  #last = { directory: -1, trusted: false, seed: 0 };
+  #last: Judged = { directory: -1, distrust: undefined, seed: 0 };
   /** A block belongs to one directory: more steps than this are the work of hostile directories that share blocks. */
   #stepsLeft: number;
   /** What is read now: the directory, its number, the bytes. */
@@ -214,12 +214,13 @@ class NamePass {
       const directory = this.#directory;
       this.#last = {
         directory,
-        trusted: this.#directories.isTrusted(directory),
+        distrust: this.#directories.whyDistrusted(directory),
         seed: this.#directories.seed(directory),
       };
     }
-    if (this.#last.trusted) return true;
-    const message = `Inode ${number}, a directory, has a wrong checksum, so its names are hidden`;
+    const { distrust } = this.#last;
+    if (distrust === undefined) return true;
+    const message = `Inode ${number} is a directory whose names are hidden: ${distrust}`;
     if (!this.#distrusted.has(number)) this.#volume.report({ inode: number, message });
     this.#distrusted.add(number);
     return false;
@@ -229,7 +230,12 @@ class NamePass {
     this.#enter(directory, this.#bytes);
     if (!this.#isTrusted()) return;
     const number = this.#parent;
-    for (const region of inlineEntryRegions(this.#directories.inode(directory))) {
+    const inode = this.#directories.inode(directory);
+    if (inode.partial) {
+      const message = `A part of the slot of inode ${number}, an inline directory, cannot be read: names in it are hidden`;
+      this.#volume.report({ inode: number, message });
+    }
+    for (const region of inlineEntryRegions(inode)) {
       this.#bytes = region;
       const why = readEntries(region, this.#rules, this.#keep);
       if (why !== undefined) {
@@ -260,6 +266,14 @@ class NamePass {
       message: `A name in directory ${parent} holds "/" or NUL: it is not believed`,
     });
   };
+}
+
+/** What is known of the directory that was judged last. */
+interface Judged {
+  readonly directory: number;
+  /** Why it is not believed. */
+  readonly distrust: string | undefined;
+  readonly seed: number;
 }
 
 /** Blocks that were read at once. */

@@ -5,11 +5,13 @@
  * a slot holds itself (inline data, the target of a short symbolic link) is told as the file's bytes.
  */
 import { endOf, isPromise, type ByteRange } from "../../base/index.ts";
-import { decodeInode, inlineKind, isInUse, isZero, type Inode } from "./inode.ts";
+import { CORE_LENGTH, decodeInode, inlineKind, isInUse, isZero, type Inode } from "./inode.ts";
 import { inlinePieces } from "./inode-map.ts";
 import { slotsInUse } from "./inode-scan.ts";
 import { placedAt, type OwnerDraft, type Segment } from "./owner-draft.ts";
 import { draftOf, unknownDraft } from "./owner-texts.ts";
+import { partialInode } from "./partial-slot.ts";
+import { readableBytes } from "./read-inode.ts";
 import type { BlockRead, Ext4Volume, StaticRun } from "./volume.ts";
 
 /** Segments of the part of an inode table that a range covers; the range lies in the run. */
@@ -78,10 +80,9 @@ class SlotReader {
     const allocated = isPromise(bit) ? await bit : bit;
     const block = Math.floor(slot.start / this.#volume.superblock.blockSize);
     if (block !== this.#block) await this.#load(block);
-    const bytes = this.#slot(slot.start);
-    if (bytes === undefined) return { owner: unreadable(number, allocated) };
-    const inode = decodeInode(this.#volume, number, bytes);
-    if (inode.checksumOk === false && !isZero(bytes)) {
+    const inode = this.#decode(number, slot.start);
+    if (inode === undefined) return { owner: unreadable(number, allocated) };
+    if (inode.checksumOk === false && !isZero(inode.slot)) {
       if (allocated === false && inode.links === 0)
         return { owner: draftOf("free-inode", { inode: number }) };
       return {
@@ -103,15 +104,19 @@ class SlotReader {
     this.#block = block;
   }
 
-  /** A copy of a slot of the block that is loaded; `undefined` where a byte of it cannot be read. */
-  #slot(start: number): Uint8Array | undefined {
-    const { blockSize, inodeSize } = this.#volume.superblock;
+  /** The inode in a slot of the block that is loaded; `undefined` where missing bytes of the slot leave nothing to believe. */
+  #decode(number: number, start: number): Inode | undefined {
+    const { superblock } = this.#volume;
+    const { blockSize, inodeSize } = superblock;
     const offset = start % blockSize;
     const read = this.#read;
     if (read === undefined || read.bytes.length < offset + inodeSize) return undefined;
-    if (read.bad.some((bad) => bad.offset < offset + inodeSize && bad.offset + bad.length > offset))
-      return undefined;
-    return read.bytes.slice(offset, offset + inodeSize);
+    const readable = readableBytes(read.bad, offset, inodeSize);
+    if (readable < CORE_LENGTH) return undefined;
+    const inode = decodeInode(this.#volume, number, read.bytes.slice(offset, offset + inodeSize));
+    if (readable === inodeSize) return inode;
+    const partial = partialInode(superblock, inode, readable);
+    return partial.partial && partial.checksumOk === false ? undefined : partial;
   }
 }
 

@@ -61,9 +61,11 @@ async function clusterRests(
   for (let at = part.at; at < part.end;) {
     const cluster = Math.floor(at / clusterSize);
     const end = Math.min(part.end, (cluster + 1) * clusterSize);
-    const claim = known.sweep.neighbour(cluster * ratio, (cluster + 1) * ratio);
+    const neighbour = known.sweep.neighbour(cluster * ratio, (cluster + 1) * ratio);
     const metadata = [...volume.staticUses(cluster * ratio, ratio)].length > 0;
-    if (claim !== undefined) part.upTo(end, draftOf("cluster-slack", { inode: claim.inode }));
+    if (neighbour?.doubt !== undefined) part.upTo(end, unknownDraft(neighbour.doubt));
+    else if (neighbour !== undefined)
+      part.upTo(end, draftOf("cluster-slack", { inode: neighbour.inode }));
     else if (metadata) part.upTo(end, draftOf("cluster-slack"));
     else part.upTo(end, unknownDraft(whyUnknown(await known.reasons(), part.known)));
     at = end;

@@ -44,10 +44,13 @@ function* entriesOf(bytes: Uint8Array, at: number, base: number): Generator<Xatt
   }
 }
 
-/** Attributes inside an inode's slot; none where there is no room for them or no magic number. */
-export function* inodeXattrs(inode: Pick<Inode, "slot" | "extraSize">): Generator<XattrEntry> {
+/** What of an inode tells its attributes. */
+type SlotBytes = Pick<Inode, "slot" | "extraSize" | "partial">;
+
+/** Attributes inside an inode's slot; none where there is no room for them or no magic number, or bytes of the slot are missing. */
+export function* inodeXattrs(inode: SlotBytes): Generator<XattrEntry> {
   const at = CORE_LENGTH + inode.extraSize;
-  if (inode.extraSize === 0 || at + 4 > inode.slot.length) return;
+  if (inode.partial || inode.extraSize === 0 || at + 4 > inode.slot.length) return;
   const view = new DataView(inode.slot.buffer, inode.slot.byteOffset, inode.slot.byteLength);
   if (view.getUint32(at, true) === MAGIC) yield* entriesOf(inode.slot, at + 4, at + 4);
 }
@@ -66,7 +69,7 @@ export function isXattrBlock(block: Uint8Array): boolean {
 
 /** Where the part of inline data is that does not fit the 60 bytes: bytes of the slot; `undefined` where there is none. */
 export function inlineRest(
-  inode: Pick<Inode, "slot" | "extraSize">,
+  inode: SlotBytes,
 ): { readonly offset: number; readonly length: number } | undefined {
   for (const entry of inodeXattrs(inode)) {
     if (entry.index !== INDEX_SYSTEM || entry.name !== "data" || entry.valueInode !== 0) continue;

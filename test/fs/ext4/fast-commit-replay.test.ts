@@ -8,7 +8,8 @@ import { readTree, type FastCommitTree } from "../../../src/fs/ext4/fast-commit-
 import { replayFastCommits } from "../../../src/fs/ext4/fast-commit-replay.ts";
 import { Geometry } from "../../../src/fs/ext4/geometry.ts";
 import { directoryChecksumOk, readEntries } from "../../../src/fs/ext4/directory.ts";
-import { inodeLocation, inodeSeed, readInode } from "../../../src/fs/ext4/inode.ts";
+import { inodeLocation, inodeSeed } from "../../../src/fs/ext4/inode.ts";
+import { readInode } from "../../../src/fs/ext4/read-inode.ts";
 import { openExt4Volume } from "../../../src/fs/ext4/open-volume.ts";
 import { openFileMap } from "../../../src/fs/index.ts";
 import type { Ext4Volume } from "../../../src/fs/ext4/volume.ts";

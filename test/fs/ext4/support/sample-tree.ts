@@ -27,6 +27,8 @@ function makeTree(root: string): void {
   linkSync(join(root, "docs/report"), join(root, "docs/deep/same"));
   writeFileSync(join(root, "docs/deep/deeper/large"), random.bytes(300_000));
   writeFileSync(join(root, "docs/tiny"), "only a few bytes");
+  // With inline data a part of it is an attribute, at the end of the slot.
+  writeFileSync(join(root, "docs/small"), random.bytes(110));
   writeFileSync(join(root, "docs/empty"), "");
   symlinkSync("report", join(root, "docs/short-link"));
   symlinkSync("x".repeat(200), join(root, "docs/long-link"));
