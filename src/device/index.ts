@@ -30,7 +30,6 @@ export {
   type RandomFaultsOptions,
 } from "./fault-plan.ts";
 export { CLEAR_KINDS, type ImageSettings } from "./image-settings.ts";
-export { findMarkers, MARKER_SIZE } from "./marker.ts";
 export { MediaDevice, type MediaDeviceOptions } from "./media-device.ts";
 export type { Faults, Media, MediaMemory } from "./media.ts";
 export {

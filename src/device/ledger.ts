@@ -109,8 +109,11 @@ export class Ledger {
     this.#bumped = true;
   }
 
+  /** Makes everything durable. What was found bad is remembered: an image without a store gets one, where it can. */
   sync(): void {
-    if (!this.#readOnly) this.#store?.sync();
+    if (this.#readOnly) return;
+    const store = this.#list.empty ? this.#store : this.needStore();
+    store?.sync();
   }
 
   close(): void {

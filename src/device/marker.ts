@@ -39,11 +39,29 @@ export function fillMarker(into: Uint8Array, offset: number): void {
   }
 }
 
+/** Whether bytes at `offset`, fewer than a pattern, could be a piece of one: by the text in it, which a few of its bytes are not. */
+export function isPieceOfMarker(bytes: Uint8Array, offset: number): boolean {
+  for (let at = 0; at < bytes.length; at += 1) {
+    const place = (offset + at) % HALF;
+    if (place < MAGIC.length && bytes[at] !== MAGIC[place]) return false;
+  }
+  return bytes.length > 0;
+}
+
+/** Whether `findMarkers` may find any in bytes that begin at a multiple of `MARKER_SIZE`: the quick look at bytes that nearly never hold one. */
+export function mayHoldMarker(bytes: Uint8Array): boolean {
+  const end = bytes.length - MAGIC.length;
+  for (let at = 0; at <= end; at += MARKER_SIZE)
+    if (bytes[at] === 0x74 && bytes[at + 1] === 0x68 && bytes[at + 2] === 0x65) return true;
+  return false;
+}
+
 /**
  * Finds markers in bytes read from `offset` of an image that has no list of its own.
  *
  * Found is every whole pattern with a right check, wherever it was copied from, and the beginning of one that is cut off after
- * its magic. Bytes there are not data (R1): scans put the ranges on the list.
+ * its magic. Bytes there are not data (R1): markedMedia() makes faults of them. What holds no whole pattern and no whole magic, in ranges that are
+ * smaller than 64 bytes or not aligned to them, cannot be told.
  *
  * @returns ranges of the image, ascending, apart
  */

@@ -18,6 +18,7 @@ import {
 import type { Capabilities } from "./device.ts";
 import { FileMedia } from "./file-media.ts";
 import { capabilitiesOf, checkSettings, settingsOf, type ImageSettings } from "./image-settings.ts";
+import { markedMedia } from "./marked-media.ts";
 import { MediaDevice } from "./media-device.ts";
 import { SimulatedDevice } from "./simulated-device.ts";
 
@@ -118,7 +119,9 @@ function plainCapabilities(readOnly: boolean): Capabilities {
 function openPlain({ file, files, size, store, options }: Opened): MediaDevice {
   const readOnly = options.access !== "write";
   const mapping = options.map === true ? mapFile(file, { writable: !readOnly }) : undefined;
-  const media = new FileMedia(file, { size, capabilities: plainCapabilities(readOnly), mapping });
+  const media = markedMedia(
+    new FileMedia(file, { size, capabilities: plainCapabilities(readOnly), mapping }),
+  );
   const path = sidecarOf(file.path, files);
   const settings = { kind: "plain" };
   return new MediaDevice(media, {
@@ -133,11 +136,10 @@ function openSimulated({ file, size, store, options }: Opened): SimulatedDevice 
   const readOnly = options.access !== "write";
   const settings = settingsOf(store, file.path);
   const mapping = options.map === true ? mapFile(file, { writable: !readOnly }) : undefined;
-  const media = new FileMedia(file, {
-    size,
-    capabilities: capabilitiesOf(settings, readOnly),
-    mapping,
-  });
+  // The list may be that of another image: what is marked is gone, whatever it says.
+  const media = markedMedia(
+    new FileMedia(file, { size, capabilities: capabilitiesOf(settings, readOnly), mapping }),
+  );
   const { clock } = options;
   return new SimulatedDevice(media, {
     store,
@@ -237,7 +239,9 @@ function simulate(
   const size = file.size();
   const path = sidecarOf(file.path, files);
   const store = createSidecar(files, { path, size, settings: { kind: "simulated", ...settings } });
-  const media = new FileMedia(file, { size, capabilities: capabilitiesOf(settings, false) });
+  const media = markedMedia(
+    new FileMedia(file, { size, capabilities: capabilitiesOf(settings, false) }),
+  );
   return new SimulatedDevice(media, {
     store,
     slowMs: settings.slowMs,

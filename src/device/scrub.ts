@@ -3,7 +3,6 @@ import type { ByteRange } from "../base/index.ts";
 import type { PoisonTotals } from "../poison/index.ts";
 import { thoroughMode, type ManagedDevice } from "./device.ts";
 import { skippable } from "./hole.ts";
-import { findMarkers } from "./marker.ts";
 
 /** How a scrub runs. */
 export interface ScrubOptions {
@@ -30,8 +29,7 @@ export interface ScrubResult {
 const MAX_FOUND = 1000;
 
 /**
- * Reads a device through: latent poison becomes known, unread bytes that read well become clean, and markers in an image without a list
- * of its own become poisoned. Ends with a flush where the device is open for writing.
+ * Reads a device through: latent poison becomes known, unread bytes that read well become clean. Ends with a flush where the device is open for writing.
  *
  * @throws {StorageError} if the device itself fails
  */
@@ -80,22 +78,10 @@ async function scrubPart(
   const { missing } = await device.read(buffer, offset, thoroughMode(device));
   let at = offset;
   for (const hole of [...missing, { offset: offset + buffer.length, length: 0 }]) {
-    const good = buffer.subarray(at - offset, hole.offset - offset);
-    recordPart(device, good, at);
+    device.recordRead({ offset: at, length: hole.offset - at });
     at = hole.offset + hole.length;
   }
   return newlyBad(device, range, before);
-}
-
-/** Records bytes that were read: markers are no data (R1), the rest is clean. */
-function recordPart(device: ManagedDevice, bytes: Uint8Array, offset: number): void {
-  let at = offset;
-  for (const marker of findMarkers(bytes, offset)) {
-    device.recordRead({ offset: at, length: marker.offset - at });
-    device.recordBad(marker, "poisoned");
-    at = marker.offset + marker.length;
-  }
-  device.recordRead({ offset: at, length: offset + bytes.length - at });
 }
 
 function newlyBad(

@@ -54,7 +54,7 @@ async function readPieces(
   return cleanPieces({ offset, length: into.length }, missing);
 }
 
-/** Reads a range of the target, and puts on its list what is missing although no list names it: markers of a lost list. */
+/** Reads a range of the target, and puts on its list what is missing although no list names it, where the device did not. */
 export async function readAndRecord(
   target: Target,
   into: Uint8Array,

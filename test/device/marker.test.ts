@@ -1,8 +1,7 @@
 /** Markers: what stands where bytes are gone is found again, wherever the range begins and ends. */
 import { expect, test } from "vitest";
 import { createPrng } from "../../src/base/index.ts";
-import { findMarkers, MARKER_SIZE } from "../../src/device/index.ts";
-import { fillMarker } from "../../src/device/marker.ts";
+import { fillMarker, findMarkers, MARKER_SIZE } from "../../src/device/marker.ts";
 
 const seed = Number(process.env["SEED"] ?? Date.now() % 2 ** 31);
 console.log(`SEED=${seed}`);

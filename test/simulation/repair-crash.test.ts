@@ -1,11 +1,13 @@
 /**
  * A repair is stopped at each of its writes, syncs and renames, and fails at each of them, by the crash model of the design. After every crash
- * the image is opened again: nothing that reads as clean may be anything but the original (R1, R3, R4), and a second repair finishes.
+ * the image is opened again: nothing that reads as clean may be anything but the original (R1, R3, R4), and a second repair finishes. The same
+ * holds for the image alone, copied without its list.
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createPrng, StorageError, type ErrorCode } from "../../src/base/index.ts";
 import { adoptImage, openDevice, type ClearKind } from "../../src/device/index.ts";
 import { openDirectoryDonor } from "../../src/donor/index.ts";
+import { sidecarPath } from "../../src/poison/index.ts";
 import { describeTarget, repair, type Repair } from "../../src/rescue/index.ts";
 import { CrashError, createCrashFiles, type CrashFiles } from "../../src/testing/index.ts";
 import { randomSeed } from "../base/seed.ts";
@@ -126,8 +128,11 @@ describe.each(["firmware", "atomic", "overwrite"] as const)(
           createPrng(seed - at),
         ] as const) {
           const after = files.crash(how);
+          const alone = after.crash("everything");
+          alone.remove(sidecarPath(IMAGE));
           const where = `operation ${at} of ${operations}, ${typeof how === "string" ? how : `seed ${how.seed}`}`;
           await checkNothingWrong(after, where);
+          await checkNothingWrong(alone, `${where}, the image alone`);
           const second = await repairIn(after);
           expect(second.missing, where).toBe(0);
           expect(await checkNothingWrong(after, where)).toBe(0);

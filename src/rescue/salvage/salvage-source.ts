@@ -23,7 +23,7 @@ export interface SalvageSource {
   came(range: ByteRange): void;
 }
 
-/** The whole target. What its reads find bad that no list names (markers, in an image without a sidecar) is put on its list. */
+/** The whole target. What its reads find bad that no list names is put on its list. */
 export function wholeTarget(target: Target): SalvageSource {
   const { device } = target;
   const uuids = target.volumes.flatMap(({ map, name }) =>
