@@ -5,7 +5,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 lab=$(realpath -m "${LAB:-$here/../.work/lab}")
 packages=(qemu-system-x86 linux-image-amd64 linux-headers-amd64 linux-source gcc binutils libc6-dev make xz-utils busybox-static cpio kmod ndctl e2fsprogs dmsetup)
-drivers=(ext4 crc32c_generic crc32c_intel dm-mod virtio_pci 9pnet_virtio 9p)
+drivers=(ext4 loop crc32c_generic crc32c_intel dm-mod virtio_pci 9pnet_virtio 9p)
 
 fail() {
   echo "lab: $*" >&2
@@ -24,7 +24,7 @@ install_packages() {
 ingredients() {
   dpkg-query -W "${packages[@]}"
   echo "$kernel"
-  (cd "$here" && find build.sh guest recorder -type f -print0 | sort -z | xargs -0 sha256sum)
+  (cd "$here" && find build.sh guest recorder workload -type f ! -name "*.ts" -print0 | sort -z | xargs -0 sha256sum)
 }
 
 # Builds the kernel's own NVDIMM test modules, with the pmem driver's real direct access.
@@ -89,6 +89,7 @@ build_initramfs() {
   for name in modprobe depmod insmod lsmod; do ln -sf kmod "$root/bin/$name"; done
   put_modules
   gcc -std=c11 -O2 -Wall -Wextra -Werror -static -o "$root/bin/record" "$here"/recorder/*.c
+  gcc -std=c11 -O2 -Wall -Wextra -Werror -static -o "$root/bin/workload" "$here"/workload/*.c
   cp "$here"/guest/* "$root/"
   chmod +x "$root/init"
   (cd "$root" && find . | cpio -o -H newc 2>/dev/null | gzip -1) >"$lab/initramfs.gz"

@@ -1,7 +1,7 @@
 /**
  * The ext4 map against debugfs: random images over mke2fs's features and block sizes, the owner of every byte, every path,
  * size, time and extent, and contents of some files. `SEED=123 IMAGES=1` replays one image, `IMAGES=1000` makes more,
- * `KEEP=1` leaves the images. Images cut off in a mounted workload are in test/kernel/.
+ * `KEEP=1` leaves the images. Images cut off in a mounted workload are in lab/workload/ and test/kernel/.
  */
 import { expect, test } from "vitest";
 import { compareImages } from "./support/compare-images.ts";

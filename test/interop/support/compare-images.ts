@@ -6,7 +6,7 @@ import { openFileMap } from "../../../src/fs/index.ts";
 import { compareMap, type Comparison } from "./compare-map.ts";
 import { expectMap } from "./expected-map.ts";
 import { FileSource } from "./file-source.ts";
-import { makeRandomImage } from "./random-image.ts";
+import { makeRandomImage, type RandomImage } from "./random-image.ts";
 
 /** Which images. */
 export interface ImageSeries {
@@ -17,46 +17,58 @@ export interface ImageSeries {
   readonly mounted: boolean;
 }
 
+/** What a comparison found, and how the map stood to the journal. */
+export type ImageComparison = Comparison & { readonly status: string };
+
+/** Compares one image: the map of it with what debugfs says of its oracle. */
+export async function compareImage(
+  { image, oracle, dirty }: Omit<RandomImage, "story">,
+  mounted: boolean,
+): Promise<ImageComparison> {
+  const expected = expectMap(oracle);
+  const source = new FileSource(image);
+  const replayed = dirty ? new FileSource(oracle) : source;
+  try {
+    const map = await openFileMap(source);
+    // Fast commits are not replayed: what they touch is unknown.
+    const isPartial = /fast commits/.test(map.journal.message);
+    const result = await compareMap(map, expected, {
+      source: replayed,
+      oracle,
+      dirty,
+      partial: isPartial,
+    });
+    const wrong =
+      expected.contradictions.length > 0
+        ? [`debugfs contradicts itself: ${expected.contradictions.slice(0, 3).join("; ")}`]
+        : [];
+    const problems =
+      result.differences.length > 0
+        ? map.problems.slice(0, 5).map((problem) => `problem: ${problem.message}`)
+        : [];
+    // debugfs sums revoke blocks into a version-1 checksum, and jbd2 does not: such a log ends there for us as for e2fsck, and we say so.
+    const endsEarly = !mounted && /has a wrong checksum/.test(map.journal.message);
+    if (dirty && map.journal.status !== "replayed" && !isPartial && !endsEarly)
+      wrong.push(`journal ${map.journal.status}: ${map.journal.message}`);
+    return {
+      ...result,
+      status: map.journal.status,
+      differences: [...wrong, ...result.differences, ...problems],
+    };
+  } finally {
+    source.close();
+    if (dirty) replayed.close();
+  }
+}
+
 async function compareSeed(
   seed: number,
   mounted: boolean,
-): Promise<Comparison & { story: string; status: string }> {
+): Promise<ImageComparison & { story: string }> {
   const folder = mkdtempSync(join(tmpdir(), "theriac-ext4-"));
   try {
-    const { image, oracle, story, dirty } = makeRandomImage({ seed, folder, mounted });
-    const expected = expectMap(oracle);
-    const source = new FileSource(image);
-    try {
-      const map = await openFileMap(source);
-      // Fast commits are not replayed: what they touch is unknown.
-      const isPartial = /fast commits/.test(map.journal.message);
-      const result = await compareMap(map, expected, {
-        source: dirty ? new FileSource(oracle) : source,
-        oracle,
-        dirty,
-        partial: isPartial,
-      });
-      const wrong =
-        expected.contradictions.length > 0
-          ? [`debugfs contradicts itself: ${expected.contradictions.slice(0, 3).join("; ")}`]
-          : [];
-      const problems =
-        result.differences.length > 0
-          ? map.problems.slice(0, 5).map((problem) => `problem: ${problem.message}`)
-          : [];
-      // debugfs sums revoke blocks into a version-1 checksum, and jbd2 does not: such a log ends there for us as for e2fsck, and we say so.
-      const endsEarly = !mounted && /has a wrong checksum/.test(map.journal.message);
-      if (dirty && map.journal.status !== "replayed" && !isPartial && !endsEarly)
-        wrong.push(`journal ${map.journal.status}: ${map.journal.message}`);
-      return {
-        ...result,
-        story,
-        status: map.journal.status,
-        differences: [...wrong, ...result.differences, ...problems],
-      };
-    } finally {
-      source.close();
-    }
+    const made = makeRandomImage({ seed, folder, mounted });
+    return { ...(await compareImage(made, mounted)), story: made.story };
   } finally {
     if (process.env["KEEP"] === undefined) rmSync(folder, { recursive: true, force: true });
     else console.log(`kept ${folder}`);

@@ -66,10 +66,21 @@ function makeFileSystem(
   throw new Error("unreachable");
 }
 
-/** Makes the image of a seed. @throws {Error} if a program fails that should not */
-export function makeRandomImage(options: RandomImageOptions): RandomImage {
-  const random = createPrng(options.seed);
-  const image = join(options.folder, "image.img");
+/** An image that Linux can mount, before any work on it. */
+export interface MountableImage {
+  readonly image: string;
+  readonly recipe: ImageRecipe;
+  readonly story: string;
+}
+
+interface Shaped {
+  readonly recipe: ImageRecipe;
+  readonly files: string[];
+  readonly story: string[];
+}
+
+/** An image as mke2fs, e2fsck and debugfs leave it. */
+function shapedImage(random: Prng, image: string, options: RandomImageOptions): Shaped {
   const { recipe, files } = makeFileSystem(random, image, options);
   const { blockSize, features } = recipe;
   const story = [`mke2fs ${recipe.args.join(" ")}`];
@@ -80,15 +91,30 @@ export function makeRandomImage(options: RandomImageOptions): RandomImage {
     run("e2fsck", ["-fyD", image], { accept: [0, 1], environment: ENVIRONMENT });
     story.push("e2fsck -D");
   }
-  const shapes = { image, folder: options.folder, blockSize, features, files };
   if (shapeable && random.chance(0.7)) {
-    shapeImage(random, shapes);
+    shapeImage(random, { image, folder: options.folder, blockSize, features, files });
     story.push("shaped");
   }
+  // The kernel refuses what e2fsck would mend.
+  if (options.mounted) run("e2fsck", ["-fy", image], { accept: [0, 1], environment: ENVIRONMENT });
+  return { recipe, files, story };
+}
+
+/** Makes the image of a seed for a kernel that is not this machine's. @throws {Error} if a program fails that should not */
+export function makeMountableImage(seed: number, folder: string): MountableImage {
+  const image = join(folder, "image.img");
+  const shaped = shapedImage(createPrng(seed), image, { seed, folder, mounted: true });
+  return { image, recipe: shaped.recipe, story: shaped.story.join("; ") };
+}
+
+/** Makes the image of a seed. @throws {Error} if a program fails that should not */
+export function makeRandomImage(options: RandomImageOptions): RandomImage {
+  const random = createPrng(options.seed);
+  const image = join(options.folder, "image.img");
+  const { recipe, files, story } = shapedImage(random, image, options);
+  const { blockSize, features } = recipe;
   let dirty = false;
   if (options.mounted) {
-    // The kernel refuses what e2fsck would mend.
-    run("e2fsck", ["-fy", image], { accept: [0, 1], environment: ENVIRONMENT });
     const mount = join(options.folder, "mount");
     mkdirSync(mount);
     runMountedWorkload(random, {
@@ -101,8 +127,14 @@ export function makeRandomImage(options: RandomImageOptions): RandomImage {
     });
     dirty = true;
     story.push("mounted workload");
-  } else if (shapeable && features.has("has_journal") && random.chance(0.5)) {
-    dirty = shapeThroughJournal(random, shapes);
+  } else if (!features.has("mmp") && features.has("has_journal") && random.chance(0.5)) {
+    dirty = shapeThroughJournal(random, {
+      image,
+      folder: options.folder,
+      blockSize,
+      features,
+      files,
+    });
     if (dirty) story.push("journaled changes");
   }
   if (random.chance(0.1)) truncateSync(image, recipe.size + 512 * random.below(5000));
