@@ -57,7 +57,7 @@ beforeAll(async () => {
   const again = openDevice(damaged, { access: "write" });
   again.clear({ offset: PLACES.cleared, length: 512 });
   again.close();
-});
+}, 60_000);
 
 /** What becomes of the list. */
 const FATES: Readonly<Record<string, (image: string) => void>> = {
