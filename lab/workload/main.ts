@@ -79,7 +79,7 @@ async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
       seed: { type: "string", default: "2024" },
-      images: { type: "string", default: "24" },
+      images: { type: "string", default: "16" },
     },
   });
   const [first, count] = [Number(values.seed), Number(values.images)];
