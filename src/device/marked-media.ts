@@ -17,9 +17,20 @@ import {
 import { findMarkers, isPieceOfMarker, MARKER_SIZE, mayHoldMarker } from "./marker.ts";
 import type { Faults, Media, MediaMemory } from "./media.ts";
 
+/** How a medium is looked through. */
+export interface MarkedMediaOptions {
+  /**
+   * Whether loads of the mapped face are looked through as well. Where a list is beside the image, it is asked before a load, and a load has no time for more.
+   *
+   * @default true
+   */
+  readonly loads?: boolean;
+}
+
 /** The same medium; reads fail where a marker stands. Reading back does not: it proves what was written. */
-export function markedMedia(media: Media): Media {
+export function markedMedia(media: Media, options: MarkedMediaOptions = {}): Media {
   const markers = new Markers(media);
+  const { loads = true } = options;
   const { memory } = media;
   return {
     name: media.name,
@@ -39,15 +50,17 @@ export function markedMedia(media: Media): Media {
       return media.storeLine?.(line, offset) ?? false;
     },
     flush: () => media.flush(),
-    ...(memory === undefined ? {} : { memory: markedMemory(memory, markers) }),
+    ...(memory === undefined ? {} : { memory: markedMemory(memory, markers, loads) }),
     close: () => media.close(),
   };
 }
 
-function markedMemory(memory: MediaMemory, markers: Markers): MediaMemory {
+function markedMemory(memory: MediaMemory, markers: Markers, loads: boolean): MediaMemory {
   return {
     view: (range) => memory.view(range),
-    load: (into, offset) => markers.join(memory.load(into, offset), into, offset),
+    load: loads
+      ? (into, offset) => markers.join(memory.load(into, offset), into, offset)
+      : (into, offset) => memory.load(into, offset),
     store: (from, offset) => {
       markers.forget({ offset, length: from.length });
       memory.store(from, offset);

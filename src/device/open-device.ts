@@ -121,6 +121,7 @@ function openPlain({ file, files, size, store, options }: Opened): MediaDevice {
   const mapping = options.map === true ? mapFile(file, { writable: !readOnly }) : undefined;
   const media = markedMedia(
     new FileMedia(file, { size, capabilities: plainCapabilities(readOnly), mapping }),
+    { loads: store === undefined },
   );
   const path = sidecarOf(file.path, files);
   const settings = { kind: "plain" };
@@ -139,6 +140,7 @@ function openSimulated({ file, size, store, options }: Opened): SimulatedDevice 
   // The list may be that of another image: what is marked is gone, whatever it says.
   const media = markedMedia(
     new FileMedia(file, { size, capabilities: capabilitiesOf(settings, readOnly), mapping }),
+    { loads: false },
   );
   const { clock } = options;
   return new SimulatedDevice(media, {
@@ -241,6 +243,7 @@ function simulate(
   const store = createSidecar(files, { path, size, settings: { kind: "simulated", ...settings } });
   const media = markedMedia(
     new FileMedia(file, { size, capabilities: capabilitiesOf(settings, false) }),
+    { loads: false },
   );
   return new SimulatedDevice(media, {
     store,

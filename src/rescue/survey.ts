@@ -1,6 +1,5 @@
 /**
- * Survey: which bytes of which files are gone. It reads metadata and no data, so it finds no poison that nobody touched; a target of which
- * no list tells anything is read whole.
+ * Survey: which bytes of which files are gone. It reads metadata and no data, so it finds no poison that nobody touched.
  *
  * The document is `theriac.survey/1`; every damaged byte of the list is in exactly one entry of `damage`.
  */
@@ -43,14 +42,8 @@ export interface Survey {
 export interface SurveyOptions extends ScanOptions {
   /** Ranges that a kernel log reports: surveyed as poisoned, in memory only. */
   readonly reported?: readonly ByteRange[];
-  /** Whether everything is read first, so that latent poison becomes known. @default only where nothing at all is known of the target */
+  /** Whether everything is read first, so that latent poison becomes known. @default false */
   readonly scan?: boolean;
-}
-
-/** Whether a target has no list, kept or given: without reading it a survey could only repeat that, and an image that lost its list would look clean. */
-function isUnknown({ device }: Target): boolean {
-  const { total, unread } = device.poison.totals();
-  return device.identity.uuid === undefined && unread === total;
 }
 
 /**
@@ -59,8 +52,8 @@ function isUnknown({ device }: Target): boolean {
  * @throws {StorageError} if the device itself fails
  */
 export async function survey(target: Target, options: SurveyOptions = {}): Promise<Survey> {
+  if (options.scan === true) await scan(target, options);
   const reported = options.reported ?? [];
-  if (options.scan ?? (reported.length === 0 && isUnknown(target))) await scan(target, options);
   const damage = await findDamage(target, reported);
   const volumes = target.volumes.map((volume) => ({
     name: volume.name,

@@ -24,11 +24,7 @@ export const survey: CommandModule<Options> = {
         "kernel lines (dmesg, journalctl) whose errors are surveyed too; - is stdin",
       )
       .option("--log-device <name>", "which device of the log the image is, such as sda")
-      .option(
-        "--scan",
-        "read everything first, so that latent errors become known; an image without any list is always read",
-      )
-      .option("--no-scan", "read metadata alone, whatever is known");
+      .option("--scan", "read everything first, so that latent errors become known");
   },
   async run(context, { args: [image = ""], options }) {
     const target = await openTarget(
@@ -41,7 +37,7 @@ export const survey: CommandModule<Options> = {
         options.log === undefined ? undefined : await placeLog(options.log, target, chosen);
       const result = await surveyTarget(target, {
         reported: log?.ranges ?? [],
-        ...(options.scan === undefined ? {} : { scan: options.scan }),
+        scan: options.scan ?? false,
         onProgress: (done, total) => context.progress.report({ phase: "reading", done, total }),
         checkpoint: () => context.checkpoint(),
       });
