@@ -273,6 +273,31 @@ describe("RangeSet against a bitmap", () => {
     }
   });
 
+  test("every answer is the model's where ranges lie in clusters, and guesses at their places fail", () => {
+    const random = createPrng(randomSeed());
+    for (const rangesPerChunk of [64, 100, 512]) {
+      const set = new RangeSet({ rangesPerChunk });
+      const model = new RangeModel(2 ** 40, 2 ** 18);
+      for (let at = 0; at < 30_000; at += 1) {
+        // Clusters of up to 45 ranges, 6000 bytes apart; look-ups are anywhere.
+        const looks = random.chance(0.4);
+        const inCluster = 6000 * random.below(43) + random.below(90);
+        const offset = looks ? random.below(2 ** 18 - 4) : inCluster;
+        const length = 1 + random.below(random.chance(0.1) ? 4 : 1);
+        const kind = looks ? "look" : random.chance(0.6) ? "add" : "delete";
+        const step = { kind, offset, length } as const;
+        model.apply(step);
+        applyTo(set, model.base, step);
+        if (looks && random.chance(0.2)) expectLook(set, model, step);
+        else if (looks) {
+          const here = model.runs(1, offset, length).length > 0;
+          if (set.intersects(model.base + offset, length) !== here) expect.fail(`at ${offset}`);
+        }
+      }
+      expectSame(set, model);
+    }
+  });
+
   test("a walk over a set that changes gives, ascending, only bytes that are there", () => {
     const random = createPrng(randomSeed());
     for (let round = 0; round < 60; round += 1) {
