@@ -1,15 +1,15 @@
 /**
- * RangeStore: sorted ranges in chunks, with an array of the chunks' first starts. What RangeSet stands on.
+ * RangeStore: sorted ranges in chunks, with an index of the chunks. What RangeSet stands on.
  *
- * A look-up finds the chunk among the firsts, then the range in the chunk: two searches in memory that is dense, because
+ * A look-up finds the chunk in the index, then the range in the chunk: two searches in memory that is dense, because
  * at ten million ranges (160 MB) the cost of a look-up is its cache misses. A finger remembers where the last look-up ended;
  * the next one looks there first, so that ascending look-ups cost a few comparisons.
  *
  * A change touches the chunks it meets and no others. A full chunk is split in two, one that is a quarter full joins a
- * neighbour. A split also moves the firsts behind it: eight bytes for every few hundred ranges, once every few hundred inserts.
+ * neighbour. A split also moves the index behind it: twelve bytes for every few hundred ranges, once every few hundred inserts.
  *
- * Between calls: starts ascend, ranges neither touch nor overlap, no chunk is empty, `firsts[i]` is the first start
- * of chunk `i`, and every later place of `firsts` is Infinity. Arguments are checked above, in RangeSet.
+ * Between calls: starts ascend, ranges neither touch nor overlap, no chunk is empty, and the
+ * index knows the first and every sixteenth start of each. Arguments are checked above, in RangeSet.
  */
 import { Pieces, RangeChunk } from "./range-chunk.ts";
 import { RangeIndex, RANGES_PER_SAMPLE } from "./range-index.ts";
