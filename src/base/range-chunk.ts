@@ -1,4 +1,4 @@
-/** RangeChunk: up to a few hundred sorted ranges in one Float64Array, and the search among sorted keys. */
+/** RangeChunk: up to a few hundred sorted ranges in one Float64Array. */
 
 /** At most two ranges that take the place of others; made once and filled again, so that a change allocates nothing. */
 export class Pieces {
@@ -65,18 +65,17 @@ export class RangeChunk {
   }
 
   /**
-   * Where the last range is that starts at or before `key`, which is at or above `first` and below `next`.
+   * Where the last range that starts at or before `key` would be if the starts lay evenly.
    *
    * @param first first start of this chunk; @param next first start of the chunk behind, or Infinity
    */
-  find(key: number, first: number, next: number): number {
+  guess(key: number, first: number, next: number): number {
     const { bounds, count } = this;
     const high = next === Infinity ? bounds[count - 1]! : next;
-    const guess = Math.min(count - 1, (count * (key - first)) / (high - first)) | 0;
-    return lastNotAbove(bounds, count, key, guess);
+    return Math.min(count - 1, (count * (key - first)) / (high - first)) | 0;
   }
 
-  /** As `find`, but looks first at `index` and the seven ranges behind it: look-ups often ascend. */
+  /** The last range that starts at or before `key` among `index` and the seven behind it, or -1: look-ups often ascend. */
   findFrom(index: number, key: number): number {
     const { bounds, count } = this;
     if (index < 0 || index >= count || bounds[index]! > key) return -1;
@@ -156,47 +155,4 @@ export class RangeChunk {
 /** Ranges to make room for where `count` are needed: an eighth more, so that memory stays within that of the need. */
 function roomFor(count: number, limit: number): number {
   return Math.max(count, Math.min(limit, count + Math.max(4, count >>> 3)));
-}
-
-/**
- * Index of the last of `keys[0]` to `keys[count - 1]` that is not above `key`; `keys[0]` must not be.
- *
- * What a step costs is a cache miss: ten million starts are 80 MB. Keys often lie evenly, and then a guess by interpolation
- * is a cache line or two off; so the search strides away from there, 8, 16 and 32 places, and bisects what is
- * left. Where the guess was useless that costs four steps more.
- */
-// oxlint-disable-next-line max-params -- an options object would be allocated at every look-up
-export function lastNotAbove(
-  keys: Float64Array,
-  count: number,
-  key: number,
-  guess: number,
-): number {
-  let low = 0;
-  let high = count;
-  if (keys[guess]! <= key) {
-    low = guess;
-    for (let stride = 8; stride <= 32 && low + stride < high; stride *= 2) {
-      if (keys[low + stride]! > key) {
-        high = low + stride;
-        break;
-      }
-      low += stride;
-    }
-  } else {
-    high = guess;
-    for (let stride = 8; stride <= 32 && high - stride > low; stride *= 2) {
-      if (keys[high - stride]! <= key) {
-        low = high - stride;
-        break;
-      }
-      high -= stride;
-    }
-  }
-  while (high - low > 1) {
-    const middle = (low + high) >>> 1;
-    if (keys[middle]! <= key) low = middle;
-    else high = middle;
-  }
-  return low;
 }

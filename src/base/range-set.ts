@@ -2,7 +2,7 @@
  * RangeSet: a set of bytes kept as sorted, merged, half-open ranges; of any number, ten million too.
  *
  * A look-up is two short searches, a change copies a few hundred ranges at most and whatever it removes is dropped a
- * chunk at a time; a range takes about 17 bytes (range-store.ts has the structure, bench/range-set.ts the figures).
+ * chunk at a time; a range takes 17 to 19 bytes (range-store.ts has the structure, bench/range-set.ts the figures).
  *
  * Offsets and lengths are bytes, whole, from 0, their sum at most 2^53. Every call checks that and throws `TypeError` for
  * what is no whole number from 0, `RangeError` for what ends past 2^53. Look-ups allocate nothing but what they return.

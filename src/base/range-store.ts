@@ -1,17 +1,22 @@
 /**
- * RangeStore: sorted ranges in chunks, with an array of the chunks' first starts. What RangeSet stands on.
+ * RangeStore: sorted ranges in chunks, with an index of the chunks. What RangeSet stands on.
  *
- * A look-up finds the chunk among the firsts, then the range in the chunk: two searches in memory that is dense, because
+ * A look-up finds the chunk in the index, then the range in the chunk: two searches in memory that is dense, because
  * at ten million ranges (160 MB) the cost of a look-up is its cache misses. A finger remembers where the last look-up ended;
  * the next one looks there first, so that ascending look-ups cost a few comparisons.
  *
  * A change touches the chunks it meets and no others. A full chunk is split in two, one that is a quarter full joins a
- * neighbour. A split also moves the firsts behind it: eight bytes for every few hundred ranges, once every few hundred inserts.
+ * neighbour. A split also moves the index behind it: twelve bytes for every few hundred ranges, once every few hundred inserts.
  *
- * Between calls: starts ascend, ranges neither touch nor overlap, no chunk is empty, `firsts[i]` is the first start
- * of chunk `i`, and every later place of `firsts` is Infinity. Arguments are checked above, in RangeSet.
+ * Between calls: starts ascend, ranges neither touch nor overlap, no chunk is empty, and the
+ * index knows the first and every sixteenth start of each. Arguments are checked above, in RangeSet.
  */
-import { lastNotAbove, Pieces, RangeChunk } from "./range-chunk.ts";
+import { Pieces, RangeChunk } from "./range-chunk.ts";
+import { RangeIndex, RANGES_PER_SAMPLE } from "./range-index.ts";
+import { bisect, lastNotAbove } from "./range-search.ts";
+
+/** So many look-ups must go the other way before the way changes, from either end. */
+const TRUST_MAX = 8;
 
 /** A place among the ranges: of a chunk, and in it. Index -1 is before the first range, `count` behind the chunk's last. */
 interface Place {
@@ -34,13 +39,16 @@ export class RangeStore {
   chunkAt = 0;
   indexAt = -1;
 
-  #firsts: Float64Array = new Float64Array(4).fill(Infinity);
+  #index: RangeIndex;
+  /** Whether guesses in a chunk were close of late: from -TRUST_MAX, never, to TRUST_MAX, always. */
+  #trust = 0;
   readonly #from: Place = { chunk: 0, index: 0 };
   readonly #to: Place = { chunk: 0, index: 0 };
   readonly #pieces = new Pieces();
 
   constructor(limit: number) {
     this.limit = limit;
+    this.#index = new RangeIndex(limit);
   }
 
   /** A copy that shares nothing. */
@@ -49,13 +57,14 @@ export class RangeStore {
     for (const chunk of this.chunks) copy.chunks.push(chunk.clone());
     copy.size = this.size;
     copy.byteLength = this.byteLength;
-    copy.#firsts = this.#firsts.slice();
+    copy.#index = this.#index.clone();
     return copy;
   }
 
   /** Forgets every range; walks over them end. */
   clear(): void {
     this.#removeChunks(0, this.chunks.length);
+    this.#index = new RangeIndex(this.limit);
     this.size = 0;
     this.byteLength = 0;
     this.version += 1;
@@ -74,25 +83,41 @@ export class RangeStore {
 
   /** Moves the finger to the last range that starts at or before `key`; says whether there is one. */
   seek(key: number): boolean {
-    const firsts = this.#firsts;
-    let at = this.chunkAt;
-    if (firsts[at]! <= key && key < firsts[at + 1]!) {
-      const index = this.chunks[at]!.findFrom(this.indexAt, key);
-      if (index >= 0) {
-        this.indexAt = index;
-        return true;
-      }
-    } else {
-      at = this.#findChunk(key);
-      this.chunkAt = at;
-    }
-    if (at < 0) {
-      this.chunkAt = 0;
-      this.indexAt = -1;
-      return false;
-    }
-    this.indexAt = this.chunks[at]!.find(key, firsts[at]!, firsts[at + 1]!);
+    const at = this.chunkAt;
+    if (!this.#index.holds(at, key)) return this.#settle(this.#index.find(key), key);
+    const found = this.chunks[at]!.findFrom(this.indexAt, key);
+    if (found < 0) return this.#settle(at, key);
+    this.indexAt = found;
     return true;
+  }
+
+  /** Moves the finger into chunk `at`, which `key` belongs to; -1 is before all. */
+  #settle(at: number, key: number): boolean {
+    this.chunkAt = Math.max(0, at);
+    this.indexAt = at < 0 ? -1 : this.#findInside(at, key);
+    return at >= 0;
+  }
+
+  /**
+   * Index in chunk `at` of the last range that starts at or before `key`.
+   *
+   * Where starts lie evenly a guess costs one cache miss. Where they lie in clusters it costs several and reads all over the chunk,
+   * so that no part of it stays cached; the samples lead to the same few lines each time. Whether the guess would have been
+   * close is known either way, and the next look-up goes the way that would have been the better of late.
+   */
+  #findInside(at: number, key: number): number {
+    const { bounds, count } = this.chunks[at]!;
+    const guess = this.chunks[at]!.guess(key, this.#index.first(at), this.#index.first(at + 1));
+    let found: number;
+    if (this.#trust >= 0) found = lastNotAbove(bounds, count, key, guess);
+    else {
+      const sample = this.#index.findSample(at, key);
+      found = bisect(bounds, sample, Math.min(count, sample + RANGES_PER_SAMPLE), key);
+    }
+    const isClose = Math.abs(found - guess) < RANGES_PER_SAMPLE;
+    if (isClose && this.#trust < TRUST_MAX) this.#trust += 1;
+    if (!isClose && this.#trust > -TRUST_MAX) this.#trust -= 1;
+    return found;
   }
 
   /** Adds `[start, end)`, which is not empty; ranges that it touches become one with it. */
@@ -119,6 +144,7 @@ export class RangeStore {
     const chunk = this.chunks[this.chunks.length - 1];
     if (chunk === undefined || chunk.count >= chunk.capacity || chunk.count === 0) return false;
     if (start <= chunk.bounds[chunk.capacity + chunk.count - 1]!) return false;
+    this.#index.push(this.chunks.length - 1, chunk.count, start);
     chunk.push(start, end);
     this.size += 1;
     this.byteLength += end - start;
@@ -151,6 +177,7 @@ export class RangeStore {
       chunk = new RangeChunk(this.limit, full);
       this.#insertChunk(this.chunks.length, chunk, start);
     }
+    this.#index.push(this.chunks.length - 1, chunk.count, start);
     chunk.push(start, end);
     this.size += 1;
     this.byteLength += end - start;
@@ -194,7 +221,9 @@ export class RangeStore {
     }
     const half = chunk.count >>> 1;
     const right = chunk.split(half);
+    this.#index.update(from.chunk, chunk, half);
     this.#insertChunk(from.chunk + 1, right, right.bounds[0]!);
+    this.#index.update(from.chunk + 1, right, 0);
     if (from.index + removed > half) setPlace(from, from.chunk + 1, from.index - half);
   }
 
@@ -227,7 +256,7 @@ export class RangeStore {
     chunk.replace(from, to, this.#pieces);
     this.size += chunk.count;
     this.byteLength += chunk.byteLength;
-    if (chunk.count > 0) this.#firsts[at] = chunk.bounds[0]!;
+    this.#index.update(at, chunk, from);
   }
 
   /** Removes an empty chunk, and joins one that is a quarter full with a neighbour where both fill three quarters at most. */
@@ -244,43 +273,26 @@ export class RangeStore {
       const other = chunks[left + 1];
       if (one === undefined || other === undefined) continue;
       if ((one.count + other.count) * 4 > limit * 3) continue;
-      if (one.count === 0) this.#firsts[left] = other.bounds[0]!;
+      const kept = one.count;
       one.absorb(other);
+      this.#index.update(left, one, kept);
       this.#removeChunks(left + 1, left + 2);
       return;
     }
   }
 
   #insertChunk(at: number, chunk: RangeChunk, first: number): void {
-    const count = this.chunks.length;
-    if (count + 2 > this.#firsts.length) {
-      const grown = new Float64Array(count + 4 + (count >>> 3)).fill(Infinity, count);
-      grown.set(this.#firsts.subarray(0, count));
-      this.#firsts = grown;
-    }
-    this.#firsts.copyWithin(at + 1, at, count);
-    this.#firsts[at] = first;
-    if (at === count) this.chunks.push(chunk);
+    this.#index.insert(at, first);
+    if (at === this.chunks.length) this.chunks.push(chunk);
     else this.chunks.splice(at, 0, chunk);
   }
 
   #removeChunks(from: number, to: number): void {
     if (from === to) return;
-    const count = this.chunks.length;
+    this.#index.remove(from, to);
     this.chunks.splice(from, to - from);
-    this.#firsts.copyWithin(from, to, count);
-    this.#firsts.fill(Infinity, this.chunks.length, count);
     this.chunkAt = 0;
     this.indexAt = -1;
-  }
-
-  #findChunk(key: number): number {
-    const firsts = this.#firsts;
-    const count = this.chunks.length;
-    const low = firsts[0]!;
-    if (count === 0 || key < low) return -1;
-    const share = (key - low) / (firsts[count - 1]! - low);
-    return lastNotAbove(firsts, count, key, Math.min(count - 1, share * (count - 1)) | 0);
   }
 }
 

@@ -273,6 +273,54 @@ describe("RangeSet against a bitmap", () => {
     }
   });
 
+  test("every answer is the model's where ranges lie in clusters, and guesses at their places fail", () => {
+    const random = createPrng(randomSeed());
+    for (const rangesPerChunk of [64, 100, 512]) {
+      const set = new RangeSet({ rangesPerChunk });
+      const model = new RangeModel(2 ** 40, 2 ** 18);
+      // Clusters of about a hundred ranges, 6000 bytes apart; they ascend at first.
+      for (let at = 0; at < 43 * 100; at += 1) {
+        const offset = 6000 * Math.floor(at / 100) + 4 * (at % 100);
+        model.apply({ kind: "add", offset, length: 1 });
+        set.add(model.base + offset, 1);
+      }
+      for (let at = 0; at < 40_000; at += 1) {
+        const looks = random.chance(0.4);
+        const inCluster = 6000 * random.below(43) + random.below(400);
+        const offset = random.chance(looks ? 0.7 : 0) ? random.below(2 ** 18 - 4) : inCluster;
+        const length = 1 + random.below(random.chance(0.1) ? 4 : 1);
+        const kind = looks ? "look" : random.chance(0.5) ? "add" : "delete";
+        const step = { kind, offset, length } as const;
+        model.apply(step);
+        applyTo(set, model.base, step);
+        if (looks && random.chance(0.2)) expectLook(set, model, step);
+        else if (looks) {
+          const here = model.runs(1, offset, length).length > 0;
+          if (set.intersects(model.base + offset, length) !== here) expect.fail(`at ${offset}`);
+        }
+      }
+      expectSame(set, model);
+    }
+  });
+
+  test("add() between two halves of a split chunk goes behind the first half", () => {
+    const set = new RangeSet({ rangesPerChunk: 64 });
+    for (const cluster of [0, 1_000_000, 2_000_000]) {
+      for (let at = 0; at < 64; at += 1) set.add(cluster + at * 4, 1);
+    }
+    set.add(3_000_000, 1);
+    set.add(63 * 4 - 2, 1);
+    set.delete(32 * 4, 16 * 4);
+    // Look-ups close behind clusters of two chunks in turn, so that guesses are no longer trusted.
+    for (let times = 0; times < 20; times += 1) {
+      set.intersects(1_002_000, 1);
+      set.intersects(2_002_000, 1);
+    }
+    set.add(40 * 4, 1);
+    expect([...set.within(31 * 4, 18 * 4)].map(({ offset }) => offset / 4)).toEqual([31, 40, 48]);
+    expect(set.size).toBe(3 * 64 + 2 - 16 + 1);
+  });
+
   test("a walk over a set that changes gives, ascending, only bytes that are there", () => {
     const random = createPrng(randomSeed());
     for (let round = 0; round < 60; round += 1) {
