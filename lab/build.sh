@@ -5,7 +5,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 lab=$(realpath -m "${LAB:-$here/../.work/lab}")
 packages=(qemu-system-x86 linux-image-amd64 linux-headers-amd64 linux-source gcc binutils libc6-dev make xz-utils busybox-static cpio kmod ndctl e2fsprogs dmsetup)
-drivers=(ext4 crc32c_generic crc32c_intel dm-mod virtio_pci 9pnet_virtio 9p)
+drivers=(ext4 crc32c_generic crc32c_intel dm-mod virtio_pci 9pnet_virtio 9p dm-log-writes loop)
 
 fail() {
   echo "lab: $*" >&2
@@ -52,6 +52,19 @@ build_modules() {
   find "$test" -name '*.ko' -exec cp {} "$modules/" \;
   rm -rf "$source"
   echo "$recipe" >"$modules/recipe"
+}
+
+# Builds dm-dust, which Debian leaves out, from Debian's own source of this kernel.
+build_dust() {
+  local version source=$lab/dust
+  version=$(echo "$kernel" | cut -d. -f1,2)
+  [ "$lab/modules/dm-dust.ko" -nt "$lab/modules/recipe" ] && return 0
+  rm -rf "$source" && mkdir -p "$source"
+  tar -C "$source" --strip-components=3 -xf "/usr/src/linux-source-$version.tar.xz" "linux-source-$version/drivers/md/dm-dust.c"
+  echo "obj-m := dm-dust.o" >"$source/Kbuild"
+  nice -n 5 make -C "/lib/modules/$kernel/build" M="$source" modules >"$lab/dust.log" 2>&1 || fail "dm-dust does not build: see $lab/dust.log"
+  mv "$source/dm-dust.ko" "$lab/modules/"
+  rm -rf "$source"
 }
 
 # Copies a program into the initramfs, with the libraries it needs: put NAME
@@ -104,6 +117,7 @@ stamp=$(ingredients | sha256sum)
 if [ "$(cat "$lab/stamp" 2>/dev/null)" != "$stamp" ]; then
   rm -f "$lab/stamp"
   build_modules
+  build_dust
   build_initramfs
   echo "$stamp" >"$lab/stamp"
 fi

@@ -15,6 +15,7 @@ import {
   type ManagedDevice,
 } from "../device/index.ts";
 import type { FaultChange } from "../poison/index.ts";
+import { checkApart } from "./check-apart.ts";
 import { inTurn } from "./in-turn.ts";
 import { leafWrites } from "./leaf-writes.ts";
 import type { LoadedRow } from "./load-table.ts";
@@ -143,20 +144,6 @@ function simulated(device: Device): SimulatedDevice {
     path: name,
     syscall: "inject",
   });
-}
-
-/** Leaves refuse overlaps too, but the first leaf would have changed by then. */
-function checkApart(writes: readonly HealWrite[]): void {
-  const sorted = writes
-    .map(({ offset, data }) => ({ offset, length: data.length }))
-    .sort((one, other) => one.offset - other.offset);
-  for (const [index, range] of sorted.entries()) {
-    const next = sorted[index + 1];
-    if (next !== undefined && next.offset < endOf(range))
-      throw new RangeError(
-        `Cannot heal: want writes that do not overlap: got two at offset ${next.offset}`,
-      );
-  }
 }
 
 function checkWhole({ device, offset, length }: Area): void {

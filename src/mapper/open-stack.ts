@@ -18,6 +18,7 @@ import {
 } from "../device/index.ts";
 import { nodeFiles, type HostFiles } from "../os/index.ts";
 import type { StateRange } from "../poison/index.ts";
+import { keptText } from "./kept-text.ts";
 import { layoutOf } from "./layout.ts";
 import { inTurn } from "./in-turn.ts";
 import {
@@ -30,7 +31,8 @@ import {
 } from "./load-table.ts";
 import { mappedDevice, MappedManagedDevice } from "./mapped-managed-device.ts";
 import { parseStack, stackSectors, type StackDevice, type StackText } from "./stack-text.ts";
-import { tableError, type TextPlace } from "./table-text.ts";
+import { tableError, type TableRow, type TextPlace } from "./table-text.ts";
+import type { TargetMemory } from "./target.ts";
 
 /** Bytes of a stack file that are read at most. */
 const TEXT_MAX = 16 * 1024 * 1024;
@@ -182,11 +184,26 @@ class StackOpener {
         `want no circle of tables: got ${[...scope.chain, name].join(" -> ")}`,
       );
     scope.chain.push(name);
-    const loaded = loadTable(rows, { path, lookup: (word) => this.#lookup(scope, word) });
+    const loaded = loadTable(rows, {
+      path,
+      lookup: (word) => this.#lookup(scope, word),
+      memoryOf: (row) => this.#memoryOf(path, name, row),
+    });
     scope.chain.pop();
     this.#areas.push(...usedAreas(loaded, path));
     this.#tables.push(loaded);
     return loaded;
+  }
+
+  #memoryOf(path: string, table: string, row: TableRow): TargetMemory {
+    return keptText({
+      files: this.#files,
+      stack: this.#real(path),
+      table,
+      sector: row.start,
+      target: row.type,
+      readOnly: this.#options.access !== "write",
+    });
   }
 
   #lookup(scope: Scope, word: string): ManagedDevice | undefined {
