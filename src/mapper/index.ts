@@ -22,7 +22,12 @@ export {
 } from "./stack-text.ts";
 export { formatRow, formatTable, parseTable, type TableRow } from "./table-text.ts";
 export { readLog, readLogSuper, type PlacedEntry } from "./targets/log-writes/read-log.ts";
-export { LOG_FLAGS, type LogEntry, type LogSuper } from "./targets/log-writes/log-format.ts";
+export {
+  encodeEntry as encodeLogEntry,
+  LOG_FLAGS,
+  type LogEntry,
+  type LogSuper,
+} from "./targets/log-writes/log-format.ts";
 export {
   replayLog,
   type ReplayOptions,

@@ -59,6 +59,8 @@ export interface OpenStack {
   readonly device: ManagedDevice;
   /** The same without the seam. */
   readonly table: MappedManagedDevice;
+  /** What the stack file calls it. */
+  readonly name: string;
 }
 
 /**
@@ -142,14 +144,18 @@ class StackOpener {
     const rows = this.#rowsOf(scope, scope.text.top);
     checkAreas(this.#areas);
     const ready = inTurn(this.#tables, activateRows);
-    return isPromise(ready) ? ready.then(() => this.#top(rows, path)) : this.#top(rows, path);
+    const top = (): OpenStack => this.#top(rows, scope.text);
+    return isPromise(ready) ? ready.then(top) : top();
   }
 
-  #top(rows: readonly LoadedRow[], path: string): OpenStack {
-    const device = mappedDevice(rows, { name: path, owned: this.#opened }) as MappedManagedDevice;
+  #top(rows: readonly LoadedRow[], text: StackText): OpenStack {
+    const device = mappedDevice(rows, {
+      name: text.path,
+      owned: this.#opened,
+    }) as MappedManagedDevice;
     this.#takeList(device);
     const { checked = false } = this.#options;
-    return { device: checked ? checkedDevice(device) : device, table: device };
+    return { device: checked ? checkedDevice(device) : device, table: device, name: text.top };
   }
 
   /** Closes what an opening that failed has open; only the first failure is told. */
