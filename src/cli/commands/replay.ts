@@ -26,9 +26,9 @@ export const replay: CommandModule<ReplayCommandOptions> = {
   async run(context, { args: [log = "", target = ""], options }) {
     if ((options.list === true) === (target !== ""))
       throw new RangeError("Cannot replay: want either a target, or --list");
+    if (options.list === true) return await listEntries(context, log, options);
     const device = await openImage(log);
     try {
-      if (options.list === true) return await listEntries({ context, log, device, options });
       return await replayOnto(context, { device, log, target, options });
     } finally {
       await device.close();
@@ -72,34 +72,44 @@ async function replayOnto(
   }
 }
 
-interface Listing {
-  readonly context: CommandContext;
-  readonly log: string;
-  readonly device: Device;
-  readonly options: ReplayCommandOptions;
-}
-
-/** The entries that a replay would write. */
-async function listEntries({ context, log, device, options }: Listing): Promise<CommandResult> {
-  const { limit = Infinity, endMark } = options;
-  const entries: Listed[] = [];
-  if (limit > 0) {
-    for await (const entry of readLog(device)) {
-      entries.push(listed(entry));
-      if (entries.length >= limit || (endMark !== undefined && entry.mark === endMark)) break;
-      await context.checkpoint();
-    }
-  }
+/** The entries that a replay would write: printed as they are read, for there may be many. */
+async function listEntries(
+  context: CommandContext,
+  log: string,
+  options: ReplayCommandOptions,
+): Promise<CommandResult> {
+  const list: Listed[] = [];
+  if (context.json) for await (const entry of entriesOf(context, log, options)) list.push(entry);
   return {
     exitCode: 0,
-    document: { schema: "theriac.replay/1", log, list: entries },
-    text: function* () {
-      for (const { index, offset, length, flags, mark } of entries) {
-        const what = mark === undefined ? `${offset} ${length}` : JSON.stringify(printable(mark));
-        yield `${index} ${flags.join("+") || "write"} ${what}\n`;
-      }
+    document: { schema: "theriac.replay/1", log, list },
+    text: async function* () {
+      for await (const entry of entriesOf(context, log, options)) yield lineOf(entry);
     },
   };
+}
+
+async function* entriesOf(
+  context: CommandContext,
+  log: string,
+  { limit = Infinity, endMark }: ReplayCommandOptions,
+): AsyncGenerator<Listed> {
+  const device = await openImage(log);
+  try {
+    if (limit === 0) return;
+    for await (const entry of readLog(device)) {
+      yield listed(entry);
+      if (entry.index + 1 >= limit || (endMark !== undefined && entry.mark === endMark)) return;
+      await context.checkpoint();
+    }
+  } finally {
+    await device.close();
+  }
+}
+
+function lineOf({ index, offset, length, flags, mark }: Listed): string {
+  const what = mark === undefined ? `${offset} ${length}` : `"${printable(mark)}"`;
+  return `${index} ${flags.join("+") || "write"} ${what}\n`;
 }
 
 interface Listed {
