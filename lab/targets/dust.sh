@@ -5,7 +5,6 @@ modprobe loop
 modprobe dm-dust
 dd if=/dev/zero of=/tmp/dust.img bs=1M count=1 2>/dev/null
 losetup /dev/loop0 /tmp/dust.img
-device() { echo "/dev/dm-$(dmsetup info -c --noheadings -o minor dust)"; }
 while read -r verb words; do
   case $verb in
   table)
@@ -13,13 +12,14 @@ while read -r verb words; do
     set -- $words
     echo "0 $1 dust /dev/loop0 $2 $3" | dmsetup create --noudevsync dust
     echo "table $?"
+    device=/dev/dm-$(dmsetup info -c --noheadings -o minor dust)
     ;;
   say)
     reply=$(dmsetup message dust 0 $words 2>/dev/null)
     echo "say $? $(echo "$reply" | tr '\n' ',')"
     ;;
-  read) echo "read $(blockio r "$(device)" $words)" ;;
-  write) echo "write $(blockio w "$(device)" $words)" ;;
+  read) echo "read $(blockio r "$device" $words)" ;;
+  write) echo "write $(blockio w "$device" $words)" ;;
   status) echo "status $(dmsetup status dust | cut -d' ' -f5-)" ;;
   esac
 done </shared/dust.ask >/shared/dust.said
