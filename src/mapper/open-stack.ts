@@ -32,7 +32,8 @@ import {
 import { mappedDevice, MappedManagedDevice } from "./mapped-managed-device.ts";
 import { parseStack, stackSectors, type StackDevice, type StackText } from "./stack-text.ts";
 import { tableError, type TableRow, type TextPlace } from "./table-text.ts";
-import type { TargetMemory } from "./target.ts";
+import type { Area, TargetMemory } from "./target.ts";
+import { OverSlice } from "./targets/over-slice.ts";
 
 /** Bytes of a stack file that are read at most. */
 const TEXT_MAX = 16 * 1024 * 1024;
@@ -308,22 +309,29 @@ class StackOpener {
   }
 
   #spread(table: Device, part: StateRange, lists: Map<MediaDevice, StateRange[]>): void {
-    const { offset, length, state } = part;
-    for (const share of layoutOf(table)?.shares({ offset, length }) ?? []) {
-      const device = this.#inner.get(share.device) ?? share.device;
-      const below = { offset: share.offset, length: share.length, state };
-      if (device instanceof MediaDevice) {
-        const list = lists.get(device) ?? [];
-        lists.set(device, list);
-        list.push(below);
-      } else if (layoutOf(device) !== undefined) this.#spread(device, below, lists);
-      else if ((state === "poisoned" || state === "lost") && device.poison.totals().unread > 0)
-        throw new StorageError(
-          "EOPNOTSUPP",
-          `Cannot take the list: ${device.identity.name} takes none: want the lists of the images below it`,
-          { path: device.identity.name },
-        );
-    }
+    const shares = layoutOf(table)?.shares(part) ?? [];
+    for (const share of shares) this.#spreadBelow(share, part.state, lists);
+  }
+
+  #spreadBelow(
+    { device: layer, offset, length }: Area,
+    state: StateRange["state"],
+    lists: Map<MediaDevice, StateRange[]>,
+  ): void {
+    const device = this.#inner.get(layer) ?? layer;
+    const below = { offset, length, state };
+    if (device instanceof MediaDevice) {
+      const list = lists.get(device) ?? [];
+      lists.set(device, list);
+      list.push(below);
+    } else if (layoutOf(device) !== undefined) this.#spread(device, below, lists);
+    else if (device instanceof OverSlice) this.#spreadBelow(device.below(below), state, lists);
+    else if ((state === "poisoned" || state === "lost") && device.poison.totals().unread > 0)
+      throw new StorageError(
+        "EOPNOTSUPP",
+        `Cannot take the list: ${device.identity.name} takes none: want the lists of the images below it`,
+        { path: device.identity.name },
+      );
   }
 }
 

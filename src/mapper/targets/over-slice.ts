@@ -14,11 +14,13 @@ import {
   type Device,
   type DeviceIdentity,
   type DirectAccess,
+  type FaultyDevice,
   type HealWrite,
   type ManagedDevice,
   type ReadResult,
 } from "../../device/index.ts";
-import type { PoisonView } from "../../poison/index.ts";
+import type { FaultChange, PoisonView } from "../../poison/index.ts";
+import { canFail, faulty } from "../faulty.ts";
 import type { Area, TargetRow } from "../target.ts";
 
 /** An area of a device that keeps a list. */
@@ -48,7 +50,7 @@ function isManaged(device: Device): device is ManagedDevice {
 }
 
 /** The device that passes everything on. It closes nothing: whoever opened the device below does. */
-export class OverSlice implements ManagedDevice {
+export class OverSlice implements FaultyDevice {
   readonly size: number;
   readonly capabilities: Capabilities;
   readonly poison: PoisonView;
@@ -119,6 +121,33 @@ export class OverSlice implements ManagedDevice {
 
   recordBad(range: ByteRange, state: "poisoned" | "lost"): void {
     this.slice.recordBad(range, state);
+  }
+
+  /** A range of it on the device below. */
+  below(range: ByteRange): ManagedArea {
+    const { device, offset } = this.area;
+    return { device, offset: offset + range.offset, length: range.length };
+  }
+
+  /** Whether all below it can be told to fail. */
+  get canFail(): boolean {
+    return canFail(this.area.device);
+  }
+
+  /** As `SimulatedDevice.inject`, of the device below. */
+  inject(range: ByteRange, options: { readonly latent?: boolean } = {}): ByteRange {
+    this.checkWritable(range);
+    const units = faulty(this.area.device).inject(this.below(range), options);
+    const start = Math.max(0, units.offset - this.area.offset);
+    const end = Math.min(this.size, units.offset + units.length - this.area.offset);
+    return { offset: start, length: end - start };
+  }
+
+  /** As `SimulatedDevice.setFault`, of the device below. */
+  setFault(change: FaultChange): void {
+    this.checkWritable(change);
+    const { offset, length } = this.below(change);
+    faulty(this.area.device).setFault({ ...change, offset, length });
   }
 
   /** Opens a range for a change. @throws {StorageError} EACCES where it is open for reading */

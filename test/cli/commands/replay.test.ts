@@ -107,4 +107,20 @@ describe("theriac replay", () => {
       'mark "done"',
     );
   });
+
+  test("a stack that logs is an image for inject, lists and scrub", async () => {
+    const stack = join(place.folder, "faulty.stack");
+    const own = `${place.image}.own`;
+    const list = `${place.image}.list`;
+    writeFileSync(own, Buffer.alloc(65_536));
+    writeFileSync(stack, `device a ${place.image}\ndevice l ${own}\nt: 0 2048 log-writes a l\n`);
+    writeFileSync(list, "16 2\n");
+    const listed = await theriacJson(["list", stack, "--poison", list]);
+    expect(listed.document["ranges"]).toEqual([{ offset: 8192, length: 1024, state: "poisoned" }]);
+    await theriac(["inject", stack, "--at", "4K", "--length", "512", "--latent"]);
+    expect((await theriac(["scrub", stack])).code).toBe(1);
+    const { document } = await theriacJson(["list", stack]);
+    expect(document["ranges"]).toEqual([{ offset: 4096, length: 512, state: "poisoned" }]);
+    expect(readFileSync(own).every((byte) => byte === 0)).toBe(true);
+  });
 });
