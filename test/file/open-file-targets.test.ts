@@ -21,8 +21,8 @@ interface Mounted {
   readonly table: MappedDevice;
   readonly leaf: ReturnType<typeof createMemoryDevice>;
   readonly log: ManagedDevice;
-  open(face: Face): Promise<File>;
-  say(...words: string[]): Promise<string | undefined>;
+  readonly open: (face: Face) => Promise<File>;
+  readonly say: (...words: string[]) => Promise<string | undefined>;
 }
 
 /** The tree's image under one row: its device is called "a". */
