@@ -5,7 +5,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 lab=$(realpath -m "${LAB:-$here/../.work/lab}")
 packages=(qemu-system-x86 linux-image-amd64 linux-headers-amd64 linux-source gcc binutils libc6-dev make xz-utils busybox-static cpio kmod ndctl e2fsprogs dmsetup)
-drivers=(ext4 loop crc32c_generic crc32c_intel dm-mod virtio_pci 9pnet_virtio 9p)
+drivers=(ext4 loop crc32c_generic crc32c_intel dm-mod virtio_pci 9pnet_virtio 9p dm-log-writes)
 
 fail() {
   echo "lab: $*" >&2
@@ -24,7 +24,7 @@ install_packages() {
 ingredients() {
   dpkg-query -W "${packages[@]}"
   echo "$kernel"
-  (cd "$here" && find build.sh guest recorder workload -type f ! -name "*.ts" -print0 | sort -z | xargs -0 sha256sum)
+  (cd "$here" && find build.sh guest recorder workload targets -type f \( -path "build.sh" -o -path "guest/*" -o -name "*.c" -o -name "*.h" \) -print0 | sort -z | xargs -0 sha256sum)
 }
 
 # Builds the kernel's own NVDIMM test modules, with the pmem driver's real direct access.
@@ -52,6 +52,19 @@ build_modules() {
   find "$test" -name '*.ko' -exec cp {} "$modules/" \;
   rm -rf "$source"
   echo "$recipe" >"$modules/recipe"
+}
+
+# Builds dm-dust, which Debian leaves out, from Debian's own source of this kernel.
+build_dust() {
+  local version source=$lab/dust
+  version=$(echo "$kernel" | cut -d. -f1,2)
+  [ "$lab/modules/dm-dust.ko" -nt "$lab/modules/recipe" ] && return 0
+  rm -rf "$source" && mkdir -p "$source"
+  tar -C "$source" --strip-components=3 -xf "/usr/src/linux-source-$version.tar.xz" "linux-source-$version/drivers/md/dm-dust.c"
+  echo "obj-m := dm-dust.o" >"$source/Kbuild"
+  nice -n 5 make -C "/lib/modules/$kernel/build" M="$source" modules >"$lab/dust.log" 2>&1 || fail "dm-dust does not build: see $lab/dust.log"
+  mv "$source/dm-dust.ko" "$lab/modules/"
+  rm -rf "$source"
 }
 
 # Copies a program into the initramfs, with the libraries it needs: put NAME
@@ -90,6 +103,9 @@ build_initramfs() {
   put_modules
   gcc -std=c11 -O2 -Wall -Wextra -Werror -static -o "$root/bin/record" "$here"/recorder/*.c
   gcc -std=c11 -O2 -Wall -Wextra -Werror -static -o "$root/bin/workload" "$here"/workload/*.c
+  for name in "$here"/targets/*.c; do
+    gcc -std=gnu11 -O2 -Wall -Wextra -Werror -static -o "$root/bin/$(basename "$name" .c)" "$name"
+  done
   cp "$here"/guest/* "$root/"
   chmod +x "$root/init"
   (cd "$root" && find . | cpio -o -H newc 2>/dev/null | gzip -1) >"$lab/initramfs.gz"
@@ -105,6 +121,7 @@ stamp=$(ingredients | sha256sum)
 if [ "$(cat "$lab/stamp" 2>/dev/null)" != "$stamp" ]; then
   rm -f "$lab/stamp"
   build_modules
+  build_dust
   build_initramfs
   echo "$stamp" >"$lab/stamp"
 fi

@@ -36,6 +36,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/table.ts")).table,
   },
   {
+    name: "message",
+    summary: "send a message to a target of a stack",
+    load: async () => (await import("./commands/message.ts")).message,
+  },
+  {
+    name: "replay",
+    summary: "write what a log of writes says onto an image",
+    load: async () => (await import("./commands/replay.ts")).replay,
+  },
+  {
     name: "survey",
     summary: "tell which bytes of which files are gone",
     load: async () => (await import("./commands/survey.ts")).survey,

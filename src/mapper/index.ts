@@ -21,13 +21,28 @@ export {
   type StackText,
 } from "./stack-text.ts";
 export { formatRow, formatTable, parseTable, type TableRow } from "./table-text.ts";
+export { readLog, readLogSuper, type PlacedEntry } from "./targets/log-writes/read-log.ts";
+export {
+  encodeEntry as encodeLogEntry,
+  LOG_FLAGS,
+  type LogEntry,
+  type LogSuper,
+} from "./targets/log-writes/log-format.ts";
+export {
+  replayLog,
+  type ReplayOptions,
+  type ReplayResult,
+} from "./targets/log-writes/replay-log.ts";
+export { sendMessage, type TableMessage } from "./send-message.ts";
 export { addressesAbove, tablesOf, walkDown, type WalkStep } from "./walk.ts";
 export type {
   Area,
   DevicePlace,
   DeviceTarget,
   MapTarget,
+  MessageAnswer,
   Target,
+  TargetMemory,
   TargetRow,
   TargetType,
 } from "./target.ts";

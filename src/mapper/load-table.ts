@@ -10,7 +10,7 @@ import type { Device } from "../device/index.ts";
 import { inTurn } from "./in-turn.ts";
 import { tableError, type TableRow, type TextPlace } from "./table-text.ts";
 import { TARGET_TYPES } from "./target-types.ts";
-import type { Area, Target } from "./target.ts";
+import type { Area, Target, TargetMemory } from "./target.ts";
 
 /** A row with the target that it became. */
 export interface LoadedRow {
@@ -28,6 +28,8 @@ export interface LoadTableOptions {
   readonly path: string;
   /** What devices are called; `undefined` where a word is none. */
   readonly lookup: (word: string) => Device | undefined;
+  /** Where a row's target keeps a text of its own. @default nothing outlives the opening */
+  readonly memoryOf?: (row: TableRow) => TargetMemory;
 }
 
 /** An area with the row that uses it. */
@@ -81,7 +83,8 @@ function loadRow(row: TableRow, place: TextPlace, options: LoadTableOptions): Lo
     fail(`Device lookup failed: want a device that the file names: got "${word}"`);
   const begin = row.start * SECTOR;
   const length = row.length * SECTOR;
-  const target = type.construct({ args: row.args, begin, length, lookup, fail });
+  const memory = options.memoryOf?.(row);
+  const target = type.construct({ args: row.args, begin, length, lookup, memory, fail });
   for (const area of target.areas) checkSize(area, fail);
   return { row, begin, length, target };
 }

@@ -1,20 +1,9 @@
 /** MappedManagedDevice: a table whose leaves all keep lists: heals, clears and marks go to the leaf that holds the bytes. */
-import {
-  checkRange,
-  endOf,
-  isPromise,
-  StorageError,
-  type ByteRange,
-  type MaybePromise,
-} from "../base/index.ts";
-import {
-  SimulatedDevice,
-  type Device,
-  type FaultyDevice,
-  type HealWrite,
-  type ManagedDevice,
-} from "../device/index.ts";
+import { checkRange, endOf, isPromise, type ByteRange, type MaybePromise } from "../base/index.ts";
+import type { FaultyDevice, HealWrite, ManagedDevice } from "../device/index.ts";
 import type { FaultChange } from "../poison/index.ts";
+import { checkApart } from "./check-apart.ts";
+import { canFail, faulty } from "./faulty.ts";
 import { inTurn } from "./in-turn.ts";
 import { leafWrites } from "./leaf-writes.ts";
 import type { LoadedRow } from "./load-table.ts";
@@ -109,7 +98,7 @@ export class MappedManagedDevice extends MappedDevice implements FaultyDevice {
 
   /** Whether all of it stands on simulated images, so that it can be told to fail. */
   get canFail(): boolean {
-    return this.leaves.every((leaf) => leaf instanceof SimulatedDevice);
+    return this.leaves.every((leaf) => canFail(leaf));
   }
 
   /** As `SimulatedDevice.inject`: in each image whole units of its own. @returns what is poisoned now, from its first byte to its last */
@@ -118,7 +107,7 @@ export class MappedManagedDevice extends MappedDevice implements FaultyDevice {
     let start = range.offset;
     let end = endOf(range);
     for (const share of this.layout.shares(range)) {
-      const units = simulated(share.device).inject(share, options);
+      const units = faulty(share.device).inject(share, options);
       for (const part of this.layout.above(share.device, units)) {
         start = Math.min(start, part.offset);
         end = Math.max(end, endOf(part));
@@ -131,31 +120,7 @@ export class MappedManagedDevice extends MappedDevice implements FaultyDevice {
   setFault(change: FaultChange): void {
     this.beginChange(change);
     for (const { device, offset, length } of this.layout.shares(change))
-      simulated(device).setFault({ ...change, offset, length });
-  }
-}
-
-/** @throws {StorageError} EOPNOTSUPP if a leaf cannot be told to fail */
-function simulated(device: Device): SimulatedDevice {
-  if (device instanceof SimulatedDevice) return device;
-  const { name } = device.identity;
-  throw new StorageError("EOPNOTSUPP", `Cannot inject into ${name}: it is no simulated image`, {
-    path: name,
-    syscall: "inject",
-  });
-}
-
-/** Leaves refuse overlaps too, but the first leaf would have changed by then. */
-function checkApart(writes: readonly HealWrite[]): void {
-  const sorted = writes
-    .map(({ offset, data }) => ({ offset, length: data.length }))
-    .sort((one, other) => one.offset - other.offset);
-  for (const [index, range] of sorted.entries()) {
-    const next = sorted[index + 1];
-    if (next !== undefined && next.offset < endOf(range))
-      throw new RangeError(
-        `Cannot heal: want writes that do not overlap: got two at offset ${next.offset}`,
-      );
+      faulty(device).setFault({ ...change, offset, length });
   }
 }
 

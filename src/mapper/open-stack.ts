@@ -18,6 +18,7 @@ import {
 } from "../device/index.ts";
 import { nodeFiles, type HostFiles } from "../os/index.ts";
 import type { StateRange } from "../poison/index.ts";
+import { keptText } from "./kept-text.ts";
 import { layoutOf } from "./layout.ts";
 import { inTurn } from "./in-turn.ts";
 import {
@@ -30,7 +31,9 @@ import {
 } from "./load-table.ts";
 import { mappedDevice, MappedManagedDevice } from "./mapped-managed-device.ts";
 import { parseStack, stackSectors, type StackDevice, type StackText } from "./stack-text.ts";
-import { tableError, type TextPlace } from "./table-text.ts";
+import { tableError, type TableRow, type TextPlace } from "./table-text.ts";
+import type { Area, TargetMemory } from "./target.ts";
+import { OverSlice } from "./targets/over-slice.ts";
 
 /** Bytes of a stack file that are read at most. */
 const TEXT_MAX = 16 * 1024 * 1024;
@@ -57,6 +60,8 @@ export interface OpenStack {
   readonly device: ManagedDevice;
   /** The same without the seam. */
   readonly table: MappedManagedDevice;
+  /** What the stack file calls it. */
+  readonly name: string;
 }
 
 /**
@@ -140,14 +145,18 @@ class StackOpener {
     const rows = this.#rowsOf(scope, scope.text.top);
     checkAreas(this.#areas);
     const ready = inTurn(this.#tables, activateRows);
-    return isPromise(ready) ? ready.then(() => this.#top(rows, path)) : this.#top(rows, path);
+    const top = (): OpenStack => this.#top(rows, scope.text);
+    return isPromise(ready) ? ready.then(top) : top();
   }
 
-  #top(rows: readonly LoadedRow[], path: string): OpenStack {
-    const device = mappedDevice(rows, { name: path, owned: this.#opened }) as MappedManagedDevice;
+  #top(rows: readonly LoadedRow[], text: StackText): OpenStack {
+    const device = mappedDevice(rows, {
+      name: text.path,
+      owned: this.#opened,
+    }) as MappedManagedDevice;
     this.#takeList(device);
     const { checked = false } = this.#options;
-    return { device: checked ? checkedDevice(device) : device, table: device };
+    return { device: checked ? checkedDevice(device) : device, table: device, name: text.top };
   }
 
   /** Closes what an opening that failed has open; only the first failure is told. */
@@ -182,11 +191,26 @@ class StackOpener {
         `want no circle of tables: got ${[...scope.chain, name].join(" -> ")}`,
       );
     scope.chain.push(name);
-    const loaded = loadTable(rows, { path, lookup: (word) => this.#lookup(scope, word) });
+    const loaded = loadTable(rows, {
+      path,
+      lookup: (word) => this.#lookup(scope, word),
+      memoryOf: (row) => this.#memoryOf(path, name, row),
+    });
     scope.chain.pop();
     this.#areas.push(...usedAreas(loaded, path));
     this.#tables.push(loaded);
     return loaded;
+  }
+
+  #memoryOf(path: string, table: string, row: TableRow): TargetMemory {
+    return keptText({
+      files: this.#files,
+      stack: this.#real(path),
+      table,
+      sector: row.start,
+      target: row.type,
+      readOnly: this.#options.access !== "write",
+    });
   }
 
   #lookup(scope: Scope, word: string): ManagedDevice | undefined {
@@ -285,22 +309,29 @@ class StackOpener {
   }
 
   #spread(table: Device, part: StateRange, lists: Map<MediaDevice, StateRange[]>): void {
-    const { offset, length, state } = part;
-    for (const share of layoutOf(table)?.shares({ offset, length }) ?? []) {
-      const device = this.#inner.get(share.device) ?? share.device;
-      const below = { offset: share.offset, length: share.length, state };
-      if (device instanceof MediaDevice) {
-        const list = lists.get(device) ?? [];
-        lists.set(device, list);
-        list.push(below);
-      } else if (layoutOf(device) !== undefined) this.#spread(device, below, lists);
-      else if ((state === "poisoned" || state === "lost") && device.poison.totals().unread > 0)
-        throw new StorageError(
-          "EOPNOTSUPP",
-          `Cannot take the list: ${device.identity.name} takes none: want the lists of the images below it`,
-          { path: device.identity.name },
-        );
-    }
+    const shares = layoutOf(table)?.shares(part) ?? [];
+    for (const share of shares) this.#spreadBelow(share, part.state, lists);
+  }
+
+  #spreadBelow(
+    { device: layer, offset, length }: Area,
+    state: StateRange["state"],
+    lists: Map<MediaDevice, StateRange[]>,
+  ): void {
+    const device = this.#inner.get(layer) ?? layer;
+    const below = { offset, length, state };
+    if (device instanceof MediaDevice) {
+      const list = lists.get(device) ?? [];
+      lists.set(device, list);
+      list.push(below);
+    } else if (layoutOf(device) !== undefined) this.#spread(device, below, lists);
+    else if (device instanceof OverSlice) this.#spreadBelow(device.below(below), state, lists);
+    else if ((state === "poisoned" || state === "lost") && device.poison.totals().unread > 0)
+      throw new StorageError(
+        "EOPNOTSUPP",
+        `Cannot take the list: ${device.identity.name} takes none: want the lists of the images below it`,
+        { path: device.identity.name },
+      );
   }
 }
 

@@ -1,8 +1,18 @@
 /** readRuns: a read over several places: the leaves' answers joined, those that must be waited for side by side. */
-import { endOf, isPromise, type BadRange, type MaybePromise } from "../base/index.ts";
-import { COMPLETE, type AccessMode, type ReadResult } from "../device/index.ts";
+import {
+  endOf,
+  isPromise,
+  type BadRange,
+  type ByteRange,
+  type MaybePromise,
+} from "../base/index.ts";
+import { COMPLETE, type AccessMode, type Device, type ReadResult } from "../device/index.ts";
 import { sortedRanges } from "./joined.ts";
-import type { Area } from "./target.ts";
+
+/** A range of something that can be read. */
+export interface Run extends ByteRange {
+  readonly device: Pick<Device, "read">;
+}
 
 /** One read of a table. */
 interface Request {
@@ -13,11 +23,11 @@ interface Request {
 }
 
 /** Reads runs that follow each other. */
-export function readRuns(runs: readonly Area[], request: Request): MaybePromise<ReadResult> {
+export function readRuns(runs: readonly Run[], request: Request): MaybePromise<ReadResult> {
   return request.mode === "failFast" ? firstOnly(runs, request) : sideBySide(runs, request);
 }
 
-function sideBySide(runs: readonly Area[], request: Request): MaybePromise<ReadResult> {
+function sideBySide(runs: readonly Run[], request: Request): MaybePromise<ReadResult> {
   const { into, offset, mode } = request;
   const missing: BadRange[] = [];
   const waits: Promise<void>[] = [];
@@ -49,7 +59,7 @@ async function settled(waits: readonly Promise<void>[]): Promise<void> {
 }
 
 /** Run by run up to the first bad byte; all behind it is unread. */
-function firstOnly(runs: readonly Area[], request: Request, from = 0): MaybePromise<ReadResult> {
+function firstOnly(runs: readonly Run[], request: Request, from = 0): MaybePromise<ReadResult> {
   const { into, offset, mode } = request;
   let done = runs.slice(0, from).reduce((sum, run) => sum + run.length, 0);
   for (const [index, run] of runs.entries()) {

@@ -59,6 +59,32 @@ export interface DeviceTarget extends TargetFacts {
   below(offset: number): readonly DevicePlace[];
   /** The other way: the offset of the target at which a byte below shows now. @default nobody can tell */
   above?(place: DevicePlace): number | undefined;
+  /**
+   * Takes a message, as `dmsetup message` sends it.
+   *
+   * @param words the message; at least one
+   * @throws {StorageError} EINVAL in the kernel's words where it has some; EACCES if it would change what is open for reading
+   * @default it takes none
+   */
+  message?(words: readonly string[]): MaybePromise<MessageAnswer>;
+  /** What `dmsetup status` prints behind the target's name. @default nothing */
+  status?(): string;
+}
+
+/** What a target says to a message. */
+export interface MessageAnswer {
+  /** What `dmsetup message` prints, as the kernel gives it: some end with a newline. */
+  readonly reply: string | undefined;
+  /** What the kernel logs, without "device-mapper: TARGET: ". */
+  readonly log: readonly string[];
+}
+
+/** Where a target keeps a text of its own between two openings: beside the stack file, never on a device below. */
+export interface TargetMemory {
+  /** The text; `undefined` where nothing was kept. @throws {StorageError} */
+  load(): string | undefined;
+  /** Replaces the text in one durable step. @throws {StorageError} EACCES where the stack is open for reading */
+  save(text: string): void;
 }
 
 /** Any target. */
@@ -77,6 +103,8 @@ export interface TargetRow {
    * @throws {StorageError} EBADMSG "Device lookup failed"
    */
   lookup(word: string): Device;
+  /** @default nothing outlives the opening */
+  readonly memory?: TargetMemory | undefined;
   /**
    * Refuses the row, in the kernel's words where it has some, with the wish and what came.
    *

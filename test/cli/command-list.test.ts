@@ -53,7 +53,7 @@ describe("COMMANDS", () => {
     );
   });
 
-  test.each(["create", "inject", "scrub", "list"])(
+  test.each(["create", "inject", "scrub", "list", "replay"])(
     "man/theriac-%s.1 names each of its options",
     async (name) => {
       const command = new Command(name);

@@ -8,6 +8,7 @@ import {
   tablesOf,
   walkDown,
   type MappedDevice,
+  type Target,
   type WalkStep,
 } from "../../mapper/index.ts";
 import { sizeArgument } from "../arguments.ts";
@@ -69,6 +70,7 @@ function tableOf(one: MappedDevice): object {
       length,
       type: row.type,
       args: row.args,
+      status: statusOf(target),
       areas: target.areas.map(({ device, offset, length: bytes }) => ({
         device: device.identity.name,
         offset,
@@ -76,6 +78,12 @@ function tableOf(one: MappedDevice): object {
       })),
     })),
   };
+}
+
+/** What `dmsetup status` says of a target that has more to say than its name. */
+function statusOf(target: Target): string | undefined {
+  const status = target.kind === "device" ? target.status?.() : undefined;
+  return status === "" ? undefined : status;
 }
 
 /** Each table as dmsetup prints it, and under each row where its bytes are, in bytes. */
@@ -89,6 +97,8 @@ function* tableLines(
       yield `  ${printable(formatRow(row))}\n`;
       for (const { device, offset, length } of target.areas)
         yield `    ${printable(device.identity.name)} ${offset} to ${offset + length}\n`;
+      const status = statusOf(target);
+      if (status !== undefined) yield `    status: ${printable(status)}\n`;
     }
   }
 }

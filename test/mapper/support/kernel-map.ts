@@ -1,4 +1,5 @@
 /** kernel-map: tables over memory for tests, and where the kernel puts a sector: its formulas as they stand, level by level. */
+import { strict as assert } from "node:assert";
 import {
   checkedDevice,
   createMemoryDevice,
@@ -7,6 +8,7 @@ import {
   type MemoryDeviceOptions,
 } from "../../../src/device/index.ts";
 import {
+  activateRows,
   loadTable,
   MappedManagedDevice,
   mappedDevice,
@@ -23,6 +25,9 @@ export interface StackOptions extends MemoryDeviceOptions {
   /** Whether every layer is checked, and so nothing is flattened. @default false */
   readonly checked?: boolean;
 }
+
+/** Bytes of a leaf whose name begins with "log". */
+const LOG_SIZE = 4 * 1024 * 1024;
 
 /** A stack in memory. */
 export interface MemoryStack {
@@ -41,7 +46,12 @@ export function memoryStack(nodes: Nodes, options: StackOptions): MemoryStack {
   const lookup = (word: string): ManagedDevice => {
     const known = devices.get(word);
     if (known !== undefined) return known;
-    const leaf = createMemoryDevice({ ...options, name: word });
+    const size = word.startsWith("log") ? LOG_SIZE : options.size;
+    const leaf = createMemoryDevice({
+      ...options,
+      name: word,
+      ...(size === undefined ? {} : { size }),
+    });
     leaves.set(word, leaf);
     devices.set(word, checked ? checkedDevice(leaf) : leaf);
     return devices.get(word) as ManagedDevice;
@@ -49,6 +59,7 @@ export function memoryStack(nodes: Nodes, options: StackOptions): MemoryStack {
   let top: ManagedDevice | undefined;
   for (const [name, text] of Object.entries(nodes)) {
     const rows = loadTable(parseTable(text, name), { path: name, lookup });
+    assert.equal(activateRows(rows), undefined, "memory answers at once");
     const device = mappedDevice(rows, { name }) as MappedManagedDevice;
     made.set(name, device);
     top = checked ? checkedDevice(device) : device;
@@ -68,7 +79,9 @@ export function kernelPlace(
   const row = rowOf(text, name, sector);
   const offset = sector - row.start;
   const words = [...row.args];
-  if (row.type === "linear")
+  // the row's begin is not subtracted (normal_map_bio)
+  if (row.type === "log-writes") return kernelPlace(nodes, words[0] as string, sector);
+  if (row.type === "linear" || row.type === "dust")
     return kernelPlace(nodes, words[0] as string, Number(words[1]) + offset);
   const count = Number(words[0]);
   const size = Number(words[1]);
@@ -91,6 +104,8 @@ export function kernelWindow(nodes: Nodes, name: string, sector: number): number
   const row = rowOf(text, name, sector);
   const offset = sector - row.start;
   let window = row.length - offset;
+  if (row.type === "log-writes")
+    return Math.min(window, kernelWindow(nodes, row.args[0] as string, sector));
   if (row.type === "striped")
     window = Math.min(window, Number(row.args[1]) - (offset % Number(row.args[1])));
   const count = row.type === "striped" ? Number(row.args[0]) : 1;
@@ -128,9 +143,10 @@ export function stackSubject(nodes: Nodes, options: StackOptions): TargetSubject
     }
     return [...units.values()];
   };
+  const holding = new Set(places.map(({ leaf }) => leaf));
   return {
     device: top,
-    leaves: [...leaves.values()],
+    leaves: [...leaves.values()].filter((leaf) => holding.has(leaf.identity.name)),
     placesOf,
     window: (page) => Math.floor(kernelWindow(nodes, name, page * 8) / 8),
     inject: ({ offset, length }, { latent }) => {
