@@ -15,11 +15,11 @@ import {
   type ManagedDevice,
 } from "../device/index.ts";
 import type { FaultChange } from "../poison/index.ts";
+import { checkApart, checkWhole } from "./change-checks.ts";
 import { inTurn } from "./in-turn.ts";
 import { leafWrites } from "./leaf-writes.ts";
 import type { LoadedRow } from "./load-table.ts";
 import { joinedError, MappedDevice, type MappedDeviceOptions } from "./mapped-device.ts";
-import type { Area } from "./target.ts";
 
 /** Pieces that are looked at for one hole. */
 const HOLE_PIECES_MAX = 256;
@@ -41,7 +41,7 @@ export function mappedDevice(
 export class MappedManagedDevice extends MappedDevice implements FaultyDevice {
   heal(writes: readonly HealWrite[]): MaybePromise<readonly (Error | undefined)[]> {
     for (const { offset, data } of writes) this.beginChange({ offset, length: data.length });
-    checkApart(writes);
+    checkApart(writes.map(({ offset, data }) => ({ offset, length: data.length })));
     const failures = writes.map((write) => this.#refusals(write));
     const isPossible = (index: number): boolean => failures[index]?.length === 0;
     // one batch a leaf, so that each pays one intent and one set of syncs
@@ -143,27 +143,4 @@ function simulated(device: Device): SimulatedDevice {
     path: name,
     syscall: "inject",
   });
-}
-
-/** Leaves refuse overlaps too, but the first leaf would have changed by then. */
-function checkApart(writes: readonly HealWrite[]): void {
-  const sorted = writes
-    .map(({ offset, data }) => ({ offset, length: data.length }))
-    .sort((one, other) => one.offset - other.offset);
-  for (const [index, range] of sorted.entries()) {
-    const next = sorted[index + 1];
-    if (next !== undefined && next.offset < endOf(range))
-      throw new RangeError(
-        `Cannot heal: want writes that do not overlap: got two at offset ${next.offset}`,
-      );
-  }
-}
-
-function checkWhole({ device, offset, length }: Area): void {
-  const { clearUnit } = device.capabilities;
-  const end = offset + length;
-  if (offset % clearUnit === 0 && (end % clearUnit === 0 || end === device.size)) return;
-  throw new RangeError(
-    `Cannot clear: want whole clear units of ${clearUnit} bytes of ${device.identity.name}: got offset ${offset}, length ${length} there`,
-  );
 }
