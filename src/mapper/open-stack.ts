@@ -29,8 +29,10 @@ import {
   type UsedArea,
 } from "./load-table.ts";
 import { mappedDevice, MappedManagedDevice } from "./mapped-managed-device.ts";
+import { MirrorDevice } from "./mirror/mirror-device.ts";
 import { parseStack, stackSectors, type StackDevice, type StackText } from "./stack-text.ts";
 import { tableError, type TextPlace } from "./table-text.ts";
+import type { Area } from "./target.ts";
 
 /** Bytes of a stack file that are read at most. */
 const TEXT_MAX = 16 * 1024 * 1024;
@@ -285,22 +287,32 @@ class StackOpener {
   }
 
   #spread(table: Device, part: StateRange, lists: Map<MediaDevice, StateRange[]>): void {
-    const { offset, length, state } = part;
-    for (const share of layoutOf(table)?.shares({ offset, length }) ?? []) {
-      const device = this.#inner.get(share.device) ?? share.device;
-      const below = { offset: share.offset, length: share.length, state };
-      if (device instanceof MediaDevice) {
-        const list = lists.get(device) ?? [];
-        lists.set(device, list);
-        list.push(below);
-      } else if (layoutOf(device) !== undefined) this.#spread(device, below, lists);
-      else if ((state === "poisoned" || state === "lost") && device.poison.totals().unread > 0)
-        throw new StorageError(
-          "EOPNOTSUPP",
-          `Cannot take the list: ${device.identity.name} takes none: want the lists of the images below it`,
-          { path: device.identity.name },
-        );
-    }
+    const shares = layoutOf(table)?.shares(part) ?? [];
+    for (const share of shares) this.#spreadBelow(share, part.state, lists);
+  }
+
+  #spreadBelow(
+    { device: layer, offset, length }: Area,
+    state: StateRange["state"],
+    lists: Map<MediaDevice, StateRange[]>,
+  ): void {
+    const device = this.#inner.get(layer) ?? layer;
+    const below = { offset, length, state };
+    if (device instanceof MediaDevice) {
+      const list = lists.get(device) ?? [];
+      lists.set(device, list);
+      list.push(below);
+    } else if (layoutOf(device) !== undefined) this.#spread(device, below, lists);
+    else if (state !== "poisoned" && state !== "lost") return;
+    else if (device instanceof MirrorDevice) {
+      // what the mirror cannot give is bad in every leg that counts
+      for (const share of device.listShares(below)) this.#spreadBelow(share, state, lists);
+    } else if (device.poison.totals().unread > 0)
+      throw new StorageError(
+        "EOPNOTSUPP",
+        `Cannot take the list: ${device.identity.name} takes none: want the lists of the images below it`,
+        { path: device.identity.name },
+      );
   }
 }
 

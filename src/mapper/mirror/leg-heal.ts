@@ -40,7 +40,9 @@ export class LegHealer {
     let healed = 0;
     for (const leg of new Set(faults.map((fault) => fault.leg))) {
       const ranges = faults.filter((fault) => fault.leg === leg);
-      healed += await this.#healLeg(leg, badAround(this.#copies, leg, ranges));
+      const bad = badAround(this.#copies, leg, ranges);
+      for (const { offset, length } of this.#refused.get(leg) ?? []) bad.delete(offset, length);
+      healed += await this.#healLeg(leg, bad);
     }
     return healed;
   }

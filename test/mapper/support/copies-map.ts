@@ -24,6 +24,8 @@ export interface CopiesOptions extends MemoryDeviceOptions {
   readonly checked?: boolean;
   /** Leaves that are there already: to open a stack again. @default none */
   readonly leaves?: Map<string, SimulatedDevice>;
+  /** What stands between a leaf and the tables. @default nothing */
+  readonly around?: (leaf: SimulatedDevice) => ManagedDevice;
 }
 
 /** A stack in memory. */
@@ -35,7 +37,11 @@ export interface CopiesStack {
 
 /** Makes a stack and readies it. */
 export async function copiesStack(nodes: Nodes, options: CopiesOptions): Promise<CopiesStack> {
-  const { checked = false, leaves = new Map<string, SimulatedDevice>() } = options;
+  const {
+    checked = false,
+    leaves = new Map<string, SimulatedDevice>(),
+    around = (leaf: SimulatedDevice): ManagedDevice => leaf,
+  } = options;
   const devices = new Map<string, ManagedDevice>();
   const seam = (device: ManagedDevice): ManagedDevice => (checked ? checkedDevice(device) : device);
   const lookup = (word: string): ManagedDevice => {
@@ -43,7 +49,7 @@ export async function copiesStack(nodes: Nodes, options: CopiesOptions): Promise
     if (known !== undefined) return known;
     const leaf = leaves.get(word) ?? createMemoryDevice({ ...options, name: word });
     leaves.set(word, leaf);
-    devices.set(word, seam(leaf));
+    devices.set(word, seam(around(leaf)));
     return devices.get(word) as ManagedDevice;
   };
   let table: MappedManagedDevice | undefined;
