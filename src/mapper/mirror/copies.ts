@@ -59,6 +59,13 @@ export class Copies {
     return this.#stale.get(leg) as RangeSet;
   }
 
+  /** Whether a leg alone has some byte: it must not be given up. */
+  isNeeded(leg: MirrorLeg): boolean {
+    for (const { legs } of this.runs({ offset: 0, length: this.size }))
+      if (legs.length === 1 && legs[0] === leg) return true;
+    return false;
+  }
+
   /** Takes a range of a leg out of use. */
   setStale(leg: MirrorLeg, { offset, length }: ByteRange): void {
     this.staleOf(leg).add(offset, length);

@@ -4,7 +4,14 @@
  *
  * What a leg refuses to heal is not tried again in this session, until a write there works: a read must stay bounded.
  */
-import { alignOut, endOf, intersect, RangeSet, type ByteRange } from "../../base/index.ts";
+import {
+  alignOut,
+  endOf,
+  intersect,
+  RangeSet,
+  StorageError,
+  type ByteRange,
+} from "../../base/index.ts";
 import type { HealWrite } from "../../device/index.ts";
 import type { Copies, MirrorLeg } from "./copies.ts";
 import { gather, type LegFault } from "./mirror-read.ts";
@@ -50,13 +57,20 @@ export class LegHealer {
   async #healLeg(leg: MirrorLeg, bad: RangeSet): Promise<number> {
     const writes = await goodWrites(this.#copies, leg, bad);
     if (writes.length === 0) return 0;
-    const answers = await leg.device.heal(writes);
+    const refuse = ({ offset, data }: HealWrite): void =>
+      this.#refuse(leg, { offset: offset - leg.offset, length: data.length });
     let healed = 0;
-    for (const [index, { offset, data }] of writes.entries()) {
-      const place = { offset: offset - leg.offset, length: data.length };
-      if (answers[index] === undefined && (await isThere(leg, { offset, data })))
-        healed += data.length;
-      else this.#refuse(leg, place);
+    try {
+      const answers = await leg.device.heal(writes);
+      for (const [index, write] of writes.entries()) {
+        if (answers[index] === undefined && (await isThere(leg, write)))
+          healed += write.data.length;
+        else refuse(write);
+      }
+    } catch (error) {
+      // the reader has its bytes: what becomes of the leg is the next write's business
+      if (!(error instanceof StorageError)) throw error;
+      writes.forEach(refuse);
     }
     return healed;
   }

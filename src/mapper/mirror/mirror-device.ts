@@ -323,16 +323,15 @@ export class MirrorDevice implements ManagedDevice {
       ),
     );
     const settle = (): MaybePromise<void> => this.#log.settle();
-    return after(done, () => (failed.length === 0 ? settle() : this.#dropAll(failed, used.length)));
+    return after(done, () => (failed.length === 0 ? settle() : this.#dropAll(failed)));
   }
 
-  /** Of a leg that does not flush nobody knows what it holds: it is dropped, where that lasts and another leg is there. */
+  /** Of a leg that does not flush nobody knows what it holds: it is dropped, where that lasts and other legs have all. */
   async #dropAll(
     failed: readonly { readonly leg: MirrorLeg; readonly error: StorageError }[],
-    used: number,
   ): Promise<void> {
     for (const { leg, error } of failed) {
-      if (failed.length === used || !(await this.#log.drop(leg))) throw error;
+      if (this.copies.isNeeded(leg) || !(await this.#log.drop(leg))) throw error;
       this.copies.setStale(leg, { offset: 0, length: this.size });
     }
     await this.#log.settle();

@@ -142,9 +142,11 @@ export class RaidLog implements RegionLog {
   async drop(leg: MirrorLeg): Promise<boolean> {
     const others = this.#live().filter((meta) => meta.leg !== leg);
     if (others.length === 0) return false;
-    this.#set?.behind.add(leg);
-    this.#isAlike = false;
     try {
+      // a set that is new is made whole first: a device without superblock beside others that have one is a stranger
+      if (this.#events === 0n) await this.#writeAll();
+      this.#set?.behind.add(leg);
+      this.#isAlike = false;
       await this.#writeAll(others);
       return true;
     } catch (error) {

@@ -4,7 +4,7 @@
  * - A leg that is bad there is healed: its clear units are put together from the write and from the other legs (R2), in one batch.
  * - A leg that refuses does not fail the write while another one took it. What it missed is old there, and must never be read again (R1): it
  *   joins that leg's own list as lost, which is durable when the mirror is flushed. Where the leg keeps no list, or has failed altogether, the
- *   log drops it; and where no log can say so, the write fails.
+ *   log drops it; and where no log can say so, the write fails, and that leg's old bytes stay the ones that count.
  * - A write that no leg took fails. What legs did take of it is made alike in all of them, after the first that has it.
  */
 import { MediaError, RangeSet, StorageError, type ByteRange } from "../../base/index.ts";
@@ -133,13 +133,19 @@ export class Storing {
     return undefined;
   }
 
-  /** Sees to it that a leg's old bytes are never read again. @returns whether that lasts */
+  /**
+   * Sees to it that a leg's old bytes are never read again. Where that cannot be made to last, the leg's old bytes are what the next opening would
+   * find: so they are the ones that count, and the other legs' new ones do not.
+   *
+   * @returns whether it lasts
+   */
   async #remember(leg: MirrorLeg, range: ByteRange): Promise<boolean> {
     const error = this.#errors.get(leg);
     if (error instanceof MediaError && listLost(leg, range)) return true;
     const { copies, log } = this.#context;
-    const lasts = await log.drop(leg);
-    copies.setStale(leg, lasts ? { offset: 0, length: copies.size } : range);
+    const lasts = !copies.isNeeded(leg) && (await log.drop(leg));
+    if (lasts) copies.setStale(leg, { offset: 0, length: copies.size });
+    else for (const other of copies.legs) if (other !== leg) copies.setStale(other, range);
     return lasts;
   }
 
