@@ -338,22 +338,21 @@ export class MirrorDevice implements ManagedDevice {
   }
 
   /**
-   * Makes stale parts of legs fresh again, with the bytes of those that are fresh: what the kernel does when a mirror is resumed. Never by
-   * itself: until then the first leg is right, and a leg's old bytes may be all that is left of what it cannot read.
+   * Makes legs alike: stale parts get the bytes of those that are fresh, as the kernel does when a mirror is resumed, and what is bad in a leg's list
+   * is healed with what others have. Never by itself: until then the first leg is right, and a leg's old bytes may be all that is left of what
+   * that one cannot read.
    *
    * @throws {StorageError} EACCES where the mirror is open for reading
    */
   async resync(options: ResyncOptions = {}): Promise<ResyncResult> {
     this.#checkWritable({ offset: 0, length: 0 });
-    const { copies } = this;
-    const result = await resync(copies, {
-      ...options,
-      exclusively: (range, step) =>
-        this.#turns.exclusively(range, () => {
-          this.#reads.touch(range.offset, range.length);
-          return step();
-        }) as Promise<void>,
-    });
+    const exclusively = async (range: ByteRange, step: () => Promise<void>): Promise<void> =>
+      this.#turns.exclusively(range, () => {
+        this.#reads.touch(range.offset, range.length);
+        return step();
+      });
+    const result = await resync(this.copies, { ...options, healer: this.#healer, exclusively });
+    this.healedBytes += result.healed;
     await this.flush();
     return result;
   }

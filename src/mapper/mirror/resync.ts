@@ -1,7 +1,7 @@
 /**
- * resync(): makes stale parts of legs fresh with the bytes of those that are fresh, a piece at a time, each while its range is held. Bounded: a byte
- * is read once a leg that needs it and written once, and memory is one piece. What no fresh leg can give stays stale, and old bytes stay where
- * they are: nothing is called alike that is not.
+ * resync(): makes stale parts of legs fresh with the bytes of those that are fresh, a piece at a time, each while its range is held; then heals what
+ * is on a leg's list and another leg has. Bounded: a byte is read once a leg that needs it and written once, and memory is one piece. What no
+ * fresh leg can give stays stale, and old bytes stay where they are: nothing is called alike that is not.
  */
 import {
   MediaError,
@@ -11,6 +11,7 @@ import {
   type MaybePromise,
 } from "../../base/index.ts";
 import type { Copies, MirrorLeg } from "./copies.ts";
+import type { LegHealer } from "./leg-heal.ts";
 import { gather } from "./mirror-read.ts";
 
 /** Bytes copied at once. */
@@ -28,6 +29,8 @@ export interface ResyncOptions {
 export interface ResyncResult {
   /** Copied, and fresh now. */
   readonly copied: number;
+  /** On a leg's list before, and good now. */
+  readonly healed: number;
   /** Still stale: nobody gives these bytes, or the leg does not take them. */
   readonly left: number;
 }
@@ -38,7 +41,7 @@ type Exclusively = (range: ByteRange, step: () => Promise<void>) => MaybePromise
 /** Copies what is stale. */
 export async function resync(
   copies: Copies,
-  options: ResyncOptions & { readonly exclusively: Exclusively },
+  options: ResyncOptions & { readonly exclusively: Exclusively; readonly healer: LegHealer },
 ): Promise<ResyncResult> {
   const { signal, onProgress, exclusively } = options;
   const stale = copies.legs.map((leg) => ({ leg, set: copies.staleOf(leg).clone() }));
@@ -56,7 +59,30 @@ export async function resync(
     }
   }
   const left = copies.legs.reduce((sum, leg) => sum + copies.staleOf(leg).byteLength, 0);
-  return { copied: total - left, left };
+  return { copied: total - left, healed: await healListed(copies, options), left };
+}
+
+/** Heals what legs' lists name. @returns bytes healed */
+async function healListed(
+  copies: Copies,
+  { signal, exclusively, healer }: Parameters<typeof resync>[1],
+): Promise<number> {
+  let healed = 0;
+  for (const leg of copies.legs) {
+    const area = { offset: leg.offset, length: copies.size };
+    for (const bad of leg.device.poison.bad(area)) {
+      for (let at = 0; at < bad.length; at += PIECE) {
+        if (signal?.aborted === true) return healed;
+        const offset = bad.offset - leg.offset + at;
+        const fault = { ...bad, leg, offset, length: Math.min(PIECE, bad.length - at) };
+        if (healer.worth([fault]).length === 0) continue;
+        await exclusively(fault, async () => {
+          healed += await healer.heal([fault]);
+        });
+      }
+    }
+  }
+  return healed;
 }
 
 async function copyPiece(copies: Copies, leg: MirrorLeg, piece: ByteRange): Promise<void> {
