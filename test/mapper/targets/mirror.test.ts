@@ -101,7 +101,8 @@ describe("reads", () => {
     ],
     ["S62", TWO, { a: [[7, 3]], b: [[7, 3]] }, [7, 8, 9]],
     ["S63", TWO, { a: [[0, 64]], b: [[64, 64]] }, []],
-  ])("%s: each unit comes from a leg that has it", async (_, table, bad, missing) => {
+  ])("%s: each unit comes from a leg that has it", async (...row) => {
+    const [, table, bad, missing] = row;
     for (const latent of [false, true]) {
       const stack = await filled(table, bad, latent);
       expect(await readAll(stack)).toEqual(missing);
@@ -284,7 +285,7 @@ describe("the log", () => {
     expect(log.every((byte) => byte === 0)).toBe(true);
     await stack.top.write(new Uint8Array(512), 4096);
     await leafOf(stack, "log").read(log, 0);
-    const header = "7252694d" + "02000000" + "1000000000000000";
+    const header = "7252694d020000001000000000000000";
     expect(Buffer.from(log.subarray(0, 16)).toString("hex")).toBe(header);
     expect(log.subarray(1024).every((byte) => byte === 0)).toBe(true);
     const nosync = await copiesStack(
