@@ -2,8 +2,10 @@
  * assembleRaid(): what the metadata of a raid1 set says of its legs, as dm-raid puts a set together (analyse_superblocks). Reads only.
  *
  * The superblock with most events is right. A leg that it calls failed, that is behind it, that has none, or that the table says to rebuild gives
- * no data at all; one that was being recovered gives what it has. Where the bitmap has a bit, and behind the place up to which the set is in sync,
- * the first leg is right. What cannot be read is taken for the worst that it could say.
+ * no data at all; one that was being recovered gives what it has. Where the bitmap has a bit, the first leg is right. What cannot be read is taken for
+ * the worst that it could say.
+ *
+ * The place up to which the superblock says the set is in sync adds nothing: md goes by the bits from there on, and a bit before it is doubt here too.
  */
 import { endOf, SECTOR, type ByteRange } from "../../base/index.ts";
 import type { Device } from "../../device/index.ts";
@@ -102,7 +104,7 @@ async function knownSet(
   options: RaidOptions,
 ): Promise<RaidSet> {
   const { metas, freshest } = found;
-  const { size, sync, row } = options;
+  const { size, row } = options;
   checkSet(found, options);
   const behind = new Set<MirrorLeg>();
   for (const leg of copies.legs) {
@@ -115,10 +117,9 @@ async function knownSet(
     row.fail(
       "Insufficient redundancy to activate array: want a device that has all of it: got none",
     );
-  const { events, arrayBytes, inSync } = freshest.superblock;
+  const { events, arrayBytes } = freshest.superblock;
   const bitmap = await readBitmap(copies, metas, { ...options, events });
-  const alike = Math.min(arrayBytes, sync === "nosync" ? Infinity : inSync, size);
-  if (alike < size) bitmap.bits.mark({ offset: alike, length: size - alike });
+  if (arrayBytes < size) bitmap.bits.mark({ offset: arrayBytes, length: size - arrayBytes });
   for (const range of bitmap.bits.dirty) trustFirstLeg(copies, range);
   return { metas, bitmap, events, behind };
 }

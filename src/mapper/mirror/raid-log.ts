@@ -3,8 +3,9 @@
  * raid-assemble.ts.
  *
  * What is written, and when: the bitmap, durably, before the first byte of a write; the superblocks, with one more event, at the first write of a
- * session, when a leg fails, and when a resync made all alike. Bitmaps go before superblocks: one whose events are below the superblock's is of
- * no use. Bits stay while a leg is missing, because they say what it missed.
+ * session, when a leg fails, and when a resync made all alike. While a session writes, the superblocks say that nothing is in sync: else Linux would
+ * not look at the bits after a crash (seen on 6.1); closing says that all is. Bitmaps go before superblocks: one whose events are below the
+ * superblock's is of no use. Bits stay while a leg is missing, because they say what it missed.
  */
 import { SECTOR, StorageError, type ByteRange, type MaybePromise } from "../../base/index.ts";
 import type { Area } from "../target.ts";
@@ -112,18 +113,14 @@ export class RaidLog implements RegionLog {
   }
 
   #update({ leg, superblock }: RaidMeta, failed: readonly number[]): void {
-    const { devices, size, sync } = this.#options;
-    const { index: position } = leg;
-    if (!superblock.isThere) {
-      superblock.create({ devices, position, size });
-      superblock.inSync = sync === "nosync" || this.#set?.events !== 0n ? Infinity : 0;
-    }
+    const { devices, size } = this.#options;
+    if (!superblock.isThere) superblock.create({ devices, position: leg.index, size });
+    superblock.inSync = 0;
     superblock.events = this.#events;
     superblock.setFailed(failed);
     const stale = this.#copies?.staleOf(leg).first(0, size);
     const isBehind = this.#set?.behind.has(leg) === true && stale !== undefined;
     superblock.recovered = isBehind ? stale.offset : Infinity;
-    if (this.#copies?.uniform === true) superblock.inSync = Infinity;
   }
 
   async settle(): Promise<void> {
@@ -156,7 +153,16 @@ export class RaidLog implements RegionLog {
     }
   }
 
+  /** Says that all is in sync, where it is. */
   async close(): Promise<void> {
-    if (this.#isStarted) await this.#flush();
+    if (!this.#isStarted) return;
+    await this.#flush();
+    if ((this.#set as RaidSet).bitmap.bits.dirty.size > 0) return;
+    const live = this.#live();
+    for (const { superblock, area } of live) {
+      superblock.inSync = Infinity;
+      await area.write({ offset: 0, length: SECTOR });
+    }
+    await this.#flush(live);
   }
 }

@@ -83,11 +83,7 @@ export class RaidSuperblock {
     this.#view.setBigUint64(32, sectorsOf(bytes), true);
   }
 
-  /** Bytes of the array that are alike in all devices; Infinity where all are. */
-  get inSync(): number {
-    return bytesOf(this.#u64(40));
-  }
-
+  /** Bytes of the array that are alike in all devices; Infinity where all are. Behind them md goes by its bitmap. */
   set inSync(bytes: number) {
     this.#view.setBigUint64(40, sectorsOf(bytes), true);
   }

@@ -55,8 +55,8 @@ describe("metadata", () => {
       "01000000", // features, devices, position
       "0100000000000000",
       "0000000000000000", // events, failed
-      ones,
-      ones, // recovered and in sync to the end
+      ones, // recovered to the end
+      "0000000000000000", // in sync up to here: this session writes
       "01000000",
       "00000000",
       "00000000",
@@ -86,7 +86,9 @@ describe("metadata", () => {
     expect(meta.toString("hex", 4096, 4096 + bitmap.length / 2)).toBe(bitmap);
     expect(meta.toString("hex", 4096 + 256, 4096 + 258)).toBe("0200");
     await top.close();
-    expect((await bytesOf(leaves, "am")).toString("hex", 4096 + 256, 4096 + 258)).toBe("0000");
+    const closed = await bytesOf(leaves, "am");
+    expect(closed.toString("hex", 4096 + 256, 4096 + 258)).toBe("0000");
+    expect(closed.toString("hex", 40, 48)).toBe(ones);
   });
 
   test("a new set without nosync: only the first leg gives data", async () => {
