@@ -1,6 +1,6 @@
 /**
  * mapper: what a stack of tables costs: cached reads of 4 KiB at random places of an image through linear, striped and a stack of three, beside the
- * same reads of the bare device in the same run; on the synchronous face too; and with the checker of the contract between all layers.
+ * same reads of the bare device in the same run; through mirrors, whole and damaged; on the synchronous face too; and with the checker of the contract between all layers.
  *
  *     npm run bench:mapper
  */
@@ -14,6 +14,7 @@ import {
   openDevice,
   type Device,
   type ManagedDevice,
+  type SimulatedDevice,
 } from "../src/device/index.ts";
 import { loadTable, mappedDevice, parseTable } from "../src/mapper/index.ts";
 
@@ -146,6 +147,38 @@ async function run(
   );
 }
 
+/** Mirrors: whole, and with a thousand ranges of 64 bytes bad in the first leg that it refuses to heal: each read there is put together. */
+async function mirrors(): Promise<void> {
+  const leg = (name: string): SimulatedDevice => createMemoryDevice({ size: SIZE, name });
+  const make = (names: readonly [string, string]): Device => {
+    const [one, other] = names;
+    return stack({ [one]: leg(one), [other]: leg(other) }, [
+      `0 ${SECTORS} mirror core 2 1024 nosync 2 ${one} 0 ${other} 0`,
+    ]);
+  };
+  const bad = leg("a");
+  const prng = createPrng(2);
+  for (let count = 0; count < 1000; count += 1) {
+    const range = { offset: prng.below(SIZE / 64) * 64, length: 64 };
+    bad.inject(range);
+    bad.setFault({ ...range, kind: "refuses", on: true });
+  }
+  const table = `0 ${SECTORS} mirror core 2 1024 nosync 2 a 0 b 0`;
+  const damaged = stack({ a: bad, b: leg("b") }, [table]);
+  // each bad range is tried once in a session: that is not what is measured
+  for (let at = 0; at < SIZE; at += LENGTH) await damaged.read(new Uint8Array(LENGTH), at);
+  await compare(
+    "memory: mirror of two legs: read()",
+    [
+      asWay("bare device", leg("bare")),
+      asWay("bare device, 1,000 bad ranges", bad),
+      asWay("mirror", make(["c", "d"])),
+      asWay("mirror, 1,000 bad ranges in one leg", damaged),
+    ],
+    COUNT,
+  );
+}
+
 async function main(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "theriac-bench-"));
   try {
@@ -157,6 +190,7 @@ async function main(): Promise<void> {
     for (const device of Object.values(files)) await device.close();
     const memory = (name: string): ManagedDevice => createMemoryDevice({ size: SIZE, name });
     await run("memory", { a: memory("a"), b: memory("b") });
+    await mirrors();
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -5,7 +5,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 lab=$(realpath -m "${LAB:-$here/../.work/lab}")
 packages=(qemu-system-x86 linux-image-amd64 linux-headers-amd64 linux-source gcc binutils libc6-dev make xz-utils busybox-static cpio kmod ndctl e2fsprogs dmsetup)
-drivers=(ext4 loop crc32c_generic crc32c_intel dm-mod virtio_pci 9pnet_virtio 9p dm-log-writes)
+drivers=(ext4 loop crc32c_generic crc32c_intel dm-mod dm-mirror dm-raid raid1 dm-log-writes virtio_pci 9pnet_virtio 9p)
 
 fail() {
   echo "lab: $*" >&2
@@ -24,7 +24,7 @@ install_packages() {
 ingredients() {
   dpkg-query -W "${packages[@]}"
   echo "$kernel"
-  (cd "$here" && find build.sh guest recorder workload targets -type f \( -path "build.sh" -o -path "guest/*" -o -name "*.c" -o -name "*.h" \) -print0 | sort -z | xargs -0 sha256sum)
+  (cd "$here" && find build.sh guest recorder workload targets mirrors -type f \( -path "build.sh" -o -path "guest/*" -o -name "*.c" -o -name "*.h" \) -print0 | sort -z | xargs -0 sha256sum)
 }
 
 # Builds the kernel's own NVDIMM test modules, with the pmem driver's real direct access.

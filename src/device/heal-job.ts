@@ -140,6 +140,8 @@ function wholeRun(write: ByteRange, bad: ByteRange, { clearUnit, size }: HealGeo
   const units = alignIn(write, clearUnit);
   // The last unit of a device may be a part of one.
   const end = endOf(write) === size ? size : endOf(units);
+  // what only the write itself found to be bad may lie in a unit that it covers in part
+  if (bad.offset < units.offset || bad.offset >= end) return within(alignOut(bad, clearUnit), size);
   const step = Math.max(WHOLE_RUN_MAX, clearUnit);
   const offset = bad.offset - ((bad.offset - units.offset) % step);
   return { offset, length: Math.min(end - offset, step) };

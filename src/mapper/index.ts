@@ -9,6 +9,8 @@ export { activateRows, loadTable, type LoadedRow, type LoadTableOptions } from "
 export { MappedDevice, type MappedDeviceOptions } from "./mapped-device.ts";
 export { mappedDevice, MappedManagedDevice } from "./mapped-managed-device.ts";
 export { imageSize, isStackPath, openImage } from "./open-image.ts";
+export { resyncMirrors } from "./mirror/resync-mirrors.ts";
+export type { ResyncOptions, ResyncResult } from "./mirror/resync.ts";
 export { openStack, stackSize, type OpenStack, type OpenStackOptions } from "./open-stack.ts";
 export { readPartitionTable, type PartitionLayout } from "./partition-table.ts";
 export type { Partition, PartitionTable, TableProblem } from "./partition.ts";

@@ -2,13 +2,12 @@
 import { checkRange, endOf, isPromise, type ByteRange, type MaybePromise } from "../base/index.ts";
 import type { FaultyDevice, HealWrite, ManagedDevice } from "../device/index.ts";
 import type { FaultChange } from "../poison/index.ts";
-import { checkApart } from "./check-apart.ts";
+import { checkApart, checkWhole } from "./change-checks.ts";
 import { canFail, faulty } from "./faulty.ts";
 import { inTurn } from "./in-turn.ts";
 import { leafWrites } from "./leaf-writes.ts";
 import type { LoadedRow } from "./load-table.ts";
 import { joinedError, MappedDevice, type MappedDeviceOptions } from "./mapped-device.ts";
-import type { Area } from "./target.ts";
 
 /** Pieces that are looked at for one hole. */
 const HOLE_PIECES_MAX = 256;
@@ -30,7 +29,7 @@ export function mappedDevice(
 export class MappedManagedDevice extends MappedDevice implements FaultyDevice {
   heal(writes: readonly HealWrite[]): MaybePromise<readonly (Error | undefined)[]> {
     for (const { offset, data } of writes) this.beginChange({ offset, length: data.length });
-    checkApart(writes);
+    checkApart(writes.map(({ offset, data }) => ({ offset, length: data.length })));
     const failures = writes.map((write) => this.#refusals(write));
     const isPossible = (index: number): boolean => failures[index]?.length === 0;
     // one batch a leaf, so that each pays one intent and one set of syncs
@@ -122,13 +121,4 @@ export class MappedManagedDevice extends MappedDevice implements FaultyDevice {
     for (const { device, offset, length } of this.layout.shares(change))
       faulty(device).setFault({ ...change, offset, length });
   }
-}
-
-function checkWhole({ device, offset, length }: Area): void {
-  const { clearUnit } = device.capabilities;
-  const end = offset + length;
-  if (offset % clearUnit === 0 && (end % clearUnit === 0 || end === device.size)) return;
-  throw new RangeError(
-    `Cannot clear: want whole clear units of ${clearUnit} bytes of ${device.identity.name}: got offset ${offset}, length ${length} there`,
-  );
 }

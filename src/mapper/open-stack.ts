@@ -30,6 +30,7 @@ import {
   type UsedArea,
 } from "./load-table.ts";
 import { mappedDevice, MappedManagedDevice } from "./mapped-managed-device.ts";
+import { MirrorDevice } from "./mirror/mirror-device.ts";
 import { parseStack, stackSectors, type StackDevice, type StackText } from "./stack-text.ts";
 import { tableError, type TableRow, type TextPlace } from "./table-text.ts";
 import type { Area, TargetMemory } from "./target.ts";
@@ -326,7 +327,11 @@ class StackOpener {
       list.push(below);
     } else if (layoutOf(device) !== undefined) this.#spread(device, below, lists);
     else if (device instanceof OverSlice) this.#spreadBelow(device.below(below), state, lists);
-    else if ((state === "poisoned" || state === "lost") && device.poison.totals().unread > 0)
+    else if (state !== "poisoned" && state !== "lost") return;
+    else if (device instanceof MirrorDevice) {
+      // what the mirror cannot give is bad in every leg that counts
+      for (const share of device.listShares(below)) this.#spreadBelow(share, state, lists);
+    } else if (device.poison.totals().unread > 0)
       throw new StorageError(
         "EOPNOTSUPP",
         `Cannot take the list: ${device.identity.name} takes none: want the lists of the images below it`,

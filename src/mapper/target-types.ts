@@ -4,10 +4,12 @@ import { dust } from "./targets/dust/dust.ts";
 import { error } from "./targets/error.ts";
 import { linear } from "./targets/linear.ts";
 import { logWrites } from "./targets/log-writes/log-writes.ts";
+import { mirror } from "./targets/mirror.ts";
+import { raid } from "./targets/raid.ts";
 import { striped } from "./targets/striped.ts";
 import { zero } from "./targets/zero.ts";
 
 /** Every kind, by the name that tables use. */
 export const TARGET_TYPES: ReadonlyMap<string, TargetType> = new Map(
-  [linear, striped, error, zero, dust, logWrites].map((type) => [type.name, type]),
+  [linear, striped, error, zero, dust, logWrites, mirror, raid].map((type) => [type.name, type]),
 );

@@ -186,9 +186,11 @@ export class ModelDevice {
         if (!this.#isBad(at)) continue;
         let end = at + 1;
         while (end < endOf(reach) && this.#isBad(end)) end += 1;
-        const run = wholeWrites
-          ? alignIn({ offset, length: data.length }, this.#options.clearUnit)
-          : this.#out({ offset: at, length: end - at }, this.#options.clearUnit);
+        const units = alignIn({ offset, length: data.length }, this.#options.clearUnit);
+        const run =
+          wholeWrites && units.offset <= at && at < endOf(units)
+            ? units
+            : this.#out({ offset: at, length: end - at }, this.#options.clearUnit);
         const last = runs.at(-1);
         const from = last !== undefined && run.offset < endOf(last) ? runs.pop() : undefined;
         const start = from?.offset ?? run.offset;

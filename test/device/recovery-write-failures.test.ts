@@ -53,3 +53,17 @@ test("R1: good bytes that a half-done clear took are lost, the others are what t
   for (const hole of missing) into.fill(7, hole.offset, hole.offset + hole.length);
   expect(into.every((byte) => byte === 7)).toBe(true);
 });
+
+test.each(["head", "tail"] as const)(
+  "write() that heals, and meets latent poison in a unit that it covers in part, comes to an end (%s)",
+  (side) => {
+    const device = poisoned("firmware");
+    device.inject({ offset: side === "tail" ? 1024 : 0, length: 64 }, { latent: true });
+    const data = new Uint8Array(800).fill(9);
+    const offset = side === "tail" ? 240 : 32;
+    device.write(data, offset);
+    const into = new Uint8Array(800);
+    expect(device.readSync(into, offset).missing).toEqual([]);
+    expect(into).toEqual(data);
+  },
+);

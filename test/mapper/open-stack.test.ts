@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createImage, openDevice } from "../../src/device/index.ts";
-import { imageSize, openImage, openStack } from "../../src/mapper/index.ts";
+import { imageSize, openImage, openStack, walkDown } from "../../src/mapper/index.ts";
 
 const SIZE = 65_536;
 let folder = "";
@@ -85,6 +85,28 @@ describe("openStack()", () => {
     const again = await openStack(path, { poison: list });
     expect(again.device.poison.totals().poisoned).toBe(5000 - 512);
     await again.device.close();
+  });
+
+  test("R4: a list over a mirror speaks of every leg that counts, and what an image knows better stays", async () => {
+    const path = stack(
+      "device a a.img\ndevice b b.img\nm: 0 128 mirror core 2 8 nosync 2 a 0 b 0\n",
+    );
+    const b = openDevice(join(folder, "b.img"), { access: "write" });
+    b.recordRead({ offset: 4096, length: 64 });
+    b.close();
+    const poison = [{ offset: 4096, length: 128, state: "poisoned" as const }];
+    for (const checked of [false, true]) {
+      const { device, table } = await openStack(path, { poison, checked });
+      expect([...device.poison.bad({ offset: 0, length: SIZE })]).toEqual([
+        { offset: 4160, length: 64, state: "poisoned" },
+      ]);
+      const places = walkDown(table, 4100).below.map(({ state, offset }) => ({ state, offset }));
+      expect(places).toEqual([
+        { state: "poisoned", offset: 4100 },
+        { state: "clean", offset: 4100 },
+      ]);
+      await device.close();
+    }
   });
 
   test.each([

@@ -46,6 +46,18 @@ describe("theriac table", () => {
     });
   });
 
+  test("--at shows every copy of a mirrored byte", async () => {
+    writeFileSync(
+      stack,
+      `device a ${place.image}\ndevice b ${place.image}-b\nm: 0 1024 mirror core 2 8 nosync 2 a 8 b 16\n`,
+    );
+    const { stdout } = await theriac(["table", stack, "--at", "100"]);
+    expect(stdout).toContain(`  ${place.image} 4196 (sector 8) unread\n`);
+    expect(stdout).toContain(`  ${place.image}-b 8292 (sector 16) unread\n`);
+    expect(stdout).toContain(`up: ${place.image} 4196 shows at 100\n`);
+    expect(stdout).toContain(`up: ${place.image}-b 8292 shows at 100\n`);
+  });
+
   test.each([
     ["t: 0 8 raid6 a 0\n", 3, "line 1: unknown target type: want one of linear"],
     ["t: 0 8 linear t 0\n", 3, "want no circle of tables"],

@@ -29,7 +29,7 @@ import {
   type ReadResult,
 } from "../../../device/index.ts";
 import type { PoisonView } from "../../../poison/index.ts";
-import { checkApart } from "../../check-apart.ts";
+import { checkApart } from "../../change-checks.ts";
 import { inTurn } from "../../in-turn.ts";
 import { OneAtATime } from "../../one-at-a-time.ts";
 import { readRuns, type Run } from "../../read-runs.ts";
@@ -160,7 +160,7 @@ export class DustDevice extends OverSlice {
 
   override heal(writes: readonly HealWrite[]): MaybePromise<readonly (Error | undefined)[]> {
     for (const { offset, data } of writes) this.checkWritable({ offset, length: data.length });
-    checkApart(writes);
+    checkApart(writes.map(({ offset, data }) => ({ offset, length: data.length })));
     return this.#changing({ offset: 0, length: this.size }, () => this.#healAll(writes));
   }
 

@@ -30,7 +30,7 @@ import {
   type DirectAccess,
   type HealWrite,
 } from "../../../device/index.ts";
-import { checkApart } from "../../check-apart.ts";
+import { checkApart } from "../../change-checks.ts";
 import { inTurn } from "../../in-turn.ts";
 import { OneAtATime } from "../../one-at-a-time.ts";
 import type { MessageAnswer } from "../../target.ts";
@@ -101,7 +101,7 @@ export class LogWritesDevice extends OverSlice {
 
   override heal(writes: readonly HealWrite[]): MaybePromise<readonly (Error | undefined)[]> {
     for (const { offset, data } of writes) this.checkWritable({ offset, length: data.length });
-    checkApart(writes);
+    checkApart(writes.map(({ offset, data }) => ({ offset, length: data.length })));
     return this.#changes.run(() => this.#heal(writes));
   }
 
