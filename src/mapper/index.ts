@@ -21,6 +21,7 @@ export {
   type StackDevice,
   type StackTable,
   type StackText,
+  type StackVolume,
 } from "./stack-text.ts";
 export { formatRow, formatTable, parseTable, type TableRow } from "./table-text.ts";
 export { addressesAbove, tablesOf, walkDown, type WalkStep } from "./walk.ts";

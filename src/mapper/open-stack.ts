@@ -30,9 +30,11 @@ import {
 } from "./load-table.ts";
 import { mappedDevice, MappedManagedDevice } from "./mapped-managed-device.ts";
 import { MirrorDevice } from "./mirror/mirror-device.ts";
-import { parseStack, stackSectors, type StackDevice, type StackText } from "./stack-text.ts";
-import { tableError, type TextPlace } from "./table-text.ts";
 import type { Area } from "./target.ts";
+import { scopeOf, volumesUnder, type FoundVolume, type Scope } from "./stack-scope.ts";
+import { parseStack, stackSectors, type StackDevice } from "./stack-text.ts";
+import { tableError, type TextPlace } from "./table-text.ts";
+import { readVolume } from "./volumes/read-volume.ts";
 
 /** Bytes of a stack file that are read at most. */
 const TEXT_MAX = 16 * 1024 * 1024;
@@ -59,6 +61,8 @@ export interface OpenStack {
   readonly device: ManagedDevice;
   /** The same without the seam. */
   readonly table: MappedManagedDevice;
+  /** What the members of volumes say that is not as it should be, for people. */
+  readonly notes: readonly string[];
 }
 
 /**
@@ -80,9 +84,18 @@ export function openStack(path: string, options: OpenStackOptions = {}): MaybePr
   }
 }
 
-/** Bytes of a stack, from its text alone. @throws {StorageError} */
-export function stackSize(path: string, files: HostFiles = nodeFiles): number {
-  return stackSectors(parseStack(readStackText(path, files), path)) * SECTOR;
+/** Bytes of a stack: from its text alone, or from what its members say where the top is a volume. @throws {StorageError} */
+export function stackSize(path: string, files: HostFiles = nodeFiles): MaybePromise<number> {
+  const sectors = stackSectors(parseStack(readStackText(path, files), path));
+  if (sectors !== undefined) return sectors * SECTOR;
+  const opened = openStack(path, { files });
+  return isPromise(opened) ? opened.then(closedSize) : closedSize(opened);
+}
+
+function closedSize({ device }: OpenStack): MaybePromise<number> {
+  const { size } = device;
+  const closed = device.close();
+  return isPromise(closed) ? closed.then(() => size) : size;
 }
 
 function readStackText(path: string, files: HostFiles): string {
@@ -102,14 +115,6 @@ function readStackText(path: string, files: HostFiles): string {
   }
 }
 
-/** One stack file that is being opened. */
-interface Scope {
-  readonly text: StackText;
-  readonly made: Map<string, ManagedDevice>;
-  /** Names that are being made, outermost first. */
-  readonly chain: string[];
-}
-
 class StackOpener {
   readonly #options: OpenStackOptions;
   readonly #files: HostFiles;
@@ -121,8 +126,11 @@ class StackOpener {
   readonly #layers = new Map<string, ManagedDevice>();
   /** Stack files that are being opened, outermost first. */
   readonly #chain: string[] = [];
+  /** Stack files that were read, by real path. */
+  readonly #scopes = new Map<string, Scope>();
+  readonly #notes: string[] = [];
   readonly #areas: UsedArea[] = [];
-  /** Every table, those below first. */
+  /** Tables that are not activated yet, those below first. */
   readonly #tables: (readonly LoadedRow[])[] = [];
   /** Windows onto files, in sectors. */
   readonly #windows: {
@@ -139,17 +147,31 @@ class StackOpener {
 
   open(path: string): MaybePromise<OpenStack> {
     const scope = this.#read(path);
-    const rows = this.#rowsOf(scope, scope.text.top);
+    this.#chain.push(this.#real(path));
+    const volumes = volumesUnder(scope, (from, device) => this.#nested(from, device));
+    const read = inTurn(volumes, (found) => this.#readVolume(found));
+    return isPromise(read) ? read.then(() => this.#load(scope)) : this.#load(scope);
+  }
+
+  #load(scope: Scope): MaybePromise<OpenStack> {
+    const { top, path } = scope.text;
+    const rows = this.#rowsOf(scope, top);
     checkAreas(this.#areas);
-    const ready = inTurn(this.#tables, activateRows);
+    const ready = this.#activate();
     return isPromise(ready) ? ready.then(() => this.#top(rows, path)) : this.#top(rows, path);
+  }
+
+  /** Readies the tables that were made since the last time. */
+  #activate(): MaybePromise<void> {
+    return inTurn(this.#tables.splice(0), activateRows);
   }
 
   #top(rows: readonly LoadedRow[], path: string): OpenStack {
     const device = mappedDevice(rows, { name: path, owned: this.#opened }) as MappedManagedDevice;
     this.#takeList(device);
     const { checked = false } = this.#options;
-    return { device: checked ? checkedDevice(device) : device, table: device };
+    const notes = this.#notes;
+    return { device: checked ? checkedDevice(device) : device, table: device, notes };
   }
 
   /** Closes what an opening that failed has open; only the first failure is told. */
@@ -164,9 +186,37 @@ class StackOpener {
   }
 
   #read(path: string): Scope {
-    const text = parseStack(readStackText(path, this.#files), path);
-    this.#chain.push(this.#real(path));
-    return { text, made: new Map(), chain: [] };
+    const real = this.#real(path);
+    const scope =
+      this.#scopes.get(real) ?? scopeOf(parseStack(readStackText(path, this.#files), path));
+    this.#scopes.set(real, scope);
+    return scope;
+  }
+
+  /** The stack file that a device names. */
+  #nested(scope: Scope, { kind, path }: StackDevice): Scope | undefined {
+    return kind === "device" && path.endsWith(".stack")
+      ? this.#read(pathBeside(scope.text.path, path))
+      : undefined;
+  }
+
+  /** Makes tables of what the members of a volume say. */
+  async #readVolume({ scope, volume }: FoundVolume): Promise<void> {
+    const { path } = scope.text;
+    const members = volume.members.map((word) => {
+      const device = this.#lookup(scope, word);
+      if (device !== undefined) return { word, device };
+      throw tableError(
+        { path, line: volume.line },
+        `Device lookup failed: want a device that the file names: got "${word}"`,
+      );
+    });
+    await this.#activate();
+    const { tables, notes } = await readVolume(volume, members, path);
+    this.#notes.push(...notes.map((note) => `${volume.name}: ${note}`));
+    const text = { path, devices: [], volumes: [], tables, top: volume.name, namesTop: true };
+    const made = members.map(({ word, device }) => [word, device] as const);
+    scope.volumes.set(volume.name, scopeOf(text, made));
   }
 
   #real(path: string): string {
@@ -175,6 +225,8 @@ class StackOpener {
   }
 
   #rowsOf(scope: Scope, name: string): LoadedRow[] {
+    const volume = scope.volumes.get(name);
+    if (volume !== undefined) return this.#rowsOf(volume, name);
     const { path, tables } = scope.text;
     const rows = tables.find((table) => table.name === name)?.rows ?? [];
     const [first] = rows;
@@ -198,7 +250,7 @@ class StackOpener {
     const named = devices.find(({ name }) => name === word);
     let device: ManagedDevice | undefined;
     if (named !== undefined) device = this.#openNamed(scope, named);
-    else if (tables.some(({ name }) => name === word))
+    else if (scope.volumes.has(word) || tables.some(({ name }) => name === word))
       device = this.#layer(this.#table(this.#rowsOf(scope, word), word));
     if (device !== undefined) scope.made.set(word, device);
     return device;
@@ -235,6 +287,7 @@ class StackOpener {
         `want no circle of stack files: got ${[...this.#chain, real].join(" -> ")}`,
       );
     const inner = this.#read(path);
+    this.#chain.push(real);
     const rows = this.#rowsOf(inner, inner.text.top);
     this.#chain.pop();
     return this.#table(rows, path);
