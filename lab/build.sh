@@ -24,7 +24,7 @@ install_packages() {
 ingredients() {
   dpkg-query -W "${packages[@]}"
   echo "$kernel"
-  (cd "$here" && find build.sh guest recorder -type f -print0 | sort -z | xargs -0 sha256sum)
+  (cd "$here" && find build.sh guest recorder stamp -type f -print0 | sort -z | xargs -0 sha256sum)
 }
 
 # Builds the kernel's own NVDIMM test modules, with the pmem driver's real direct access.
@@ -89,6 +89,7 @@ build_initramfs() {
   for name in modprobe depmod insmod lsmod; do ln -sf kmod "$root/bin/$name"; done
   put_modules
   gcc -std=c11 -O2 -Wall -Wextra -Werror -static -o "$root/bin/record" "$here"/recorder/*.c
+  gcc -std=c11 -O2 -Wall -Wextra -Werror -static -o "$root/bin/stamp" "$here"/stamp/stamp.c
   cp "$here"/guest/* "$root/"
   chmod +x "$root/init"
   (cd "$root" && find . | cpio -o -H newc 2>/dev/null | gzip -1) >"$lab/initramfs.gz"

@@ -11,7 +11,14 @@ export { mappedDevice, MappedManagedDevice } from "./mapped-managed-device.ts";
 export { imageSize, isStackPath, openImage } from "./open-image.ts";
 export { resyncMirrors } from "./mirror/resync-mirrors.ts";
 export type { ResyncOptions, ResyncResult } from "./mirror/resync.ts";
-export { openStack, stackSize, type OpenStack, type OpenStackOptions } from "./open-stack.ts";
+export { findVolumes, type FoundVolumes } from "./volumes/find-volumes.ts";
+export {
+  openStack,
+  openStackText,
+  stackSize,
+  type OpenStack,
+  type OpenStackOptions,
+} from "./open-stack.ts";
 export { readPartitionTable, type PartitionLayout } from "./partition-table.ts";
 export type { Partition, PartitionTable, TableProblem } from "./partition.ts";
 export {

@@ -32,7 +32,7 @@ import { mappedDevice, MappedManagedDevice } from "./mapped-managed-device.ts";
 import { MirrorDevice } from "./mirror/mirror-device.ts";
 import type { Area } from "./target.ts";
 import { scopeOf, volumesUnder, type FoundVolume, type Scope } from "./stack-scope.ts";
-import { parseStack, stackSectors, type StackDevice } from "./stack-text.ts";
+import { parseStack, stackSectors, type StackDevice, type StackText } from "./stack-text.ts";
 import { tableError, type TextPlace } from "./table-text.ts";
 import { readVolume } from "./volumes/read-volume.ts";
 
@@ -71,13 +71,28 @@ export interface OpenStack {
  * @throws {StorageError} EBADMSG with file, line and wish; of each image what `openDevice` throws
  */
 export function openStack(path: string, options: OpenStackOptions = {}): MaybePromise<OpenStack> {
-  const opener = new StackOpener(options);
+  return openWith(new StackOpener(options), (opener) => opener.open(path));
+}
+
+/** Opens a stack whose text is in no file. @throws {StorageError} as `openStack` */
+export function openStackText(
+  text: StackText,
+  options: OpenStackOptions = {},
+): MaybePromise<OpenStack> {
+  return openWith(new StackOpener(options), (opener) => opener.openText(text));
+}
+
+/** Closes what an opening that fails has open. */
+function openWith(
+  opener: StackOpener,
+  open: (opener: StackOpener) => MaybePromise<OpenStack>,
+): MaybePromise<OpenStack> {
   const refuse = (error: unknown): never => {
     opener.abandon();
     throw error;
   };
   try {
-    const opened = opener.open(path);
+    const opened = open(opener);
     return isPromise(opened) ? opened.catch(refuse) : opened;
   } catch (error) {
     return refuse(error);
@@ -148,6 +163,14 @@ class StackOpener {
   open(path: string): MaybePromise<OpenStack> {
     const scope = this.#read(path);
     this.#chain.push(this.#real(path));
+    return this.#open(scope);
+  }
+
+  openText(text: StackText): MaybePromise<OpenStack> {
+    return this.#open(scopeOf(text));
+  }
+
+  #open(scope: Scope): MaybePromise<OpenStack> {
     const volumes = volumesUnder(scope, (from, device) => this.#nested(from, device));
     const read = inTurn(volumes, (found) => this.#readVolume(found));
     return isPromise(read) ? read.then(() => this.#load(scope)) : this.#load(scope);
