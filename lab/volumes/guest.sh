@@ -41,11 +41,12 @@ insync() {
 }
 # Records the tables of a group: tables GROUP
 tables() {
-  dmsetup table | grep "^$1-" >>/shared/tables
+  dmsetup table | grep "^$1-" >"/shared/tables.$1"
+  cp /shared/numbers "/shared/numbers.$1"
   dmsetup info -c --noheadings --separator ' ' -o name,major,minor | while read -r name major minor; do
-    echo "$name $major:$minor" >>/shared/numbers
+    echo "$name $major:$minor" >>"/shared/numbers.$1"
   done
-  [ ! -e /sys/block/md100/dev ] || echo "under $(cat /sys/block/md100/dev)" >>/shared/numbers
+  [ ! -e /sys/block/md100/dev ] || echo "under $(cat /sys/block/md100/dev)" >>"/shared/numbers.$1"
 }
 slow() { echo 1 >/proc/sys/dev/raid/speed_limit_min; echo 1 >/proc/sys/dev/raid/speed_limit_max; }
 fast() { echo 100000 >/proc/sys/dev/raid/speed_limit_max; }

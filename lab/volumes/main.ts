@@ -3,6 +3,8 @@
  *
  *     npm run lab:volumes -- [--seed N] [--keep FOLDER]
  *
+ * A folder that is kept is compared again, without a guest, where the seed is the same.
+ *
  * Every sector of every volume carries its own address, so that a sector from anywhere else shows. Of LVM the tables are compared
  * too, with `dmsetup table`. Ends with `N volumes, N sectors, N mismatches`; exit 1 on any.
  */
@@ -31,7 +33,7 @@ async function main(): Promise<void> {
   const folder = values.keep ?? mkdtempSync(join(tmpdir(), "theriac-volumes-"));
   try {
     mkdirSync(join(folder, "shared"), { recursive: true });
-    makeInGuest(recipe, folder);
+    if (!existsSync(join(folder, "shared/status"))) makeInGuest(recipe, folder);
     await compare(recipe, folder);
   } finally {
     if (values.keep === undefined) rmSync(folder, { recursive: true });
@@ -41,7 +43,9 @@ async function main(): Promise<void> {
 function makeInGuest(recipe: Recipe, folder: string): void {
   for (const disk of recipe.disks) writeDisk(join(folder, `${disk.name}.img`), disk);
   const prologue = readFileSync(join(PROJECT, "lab/volumes/guest.sh"), "utf8");
-  const lines = recipe.script.map((line) => `{ ${line}; } >>/shared/output || fail ${quoted(line)}`);
+  const lines = recipe.script.map(
+    (line) => `{ ${line}; } >>/shared/output || fail ${quoted(line)}`,
+  );
   const job = join(folder, "job");
   writeFileSync(
     job,
@@ -60,11 +64,15 @@ function quoted(line: string): string {
 }
 
 async function compare(recipe: Recipe, folder: string): Promise<void> {
-  const shared = (name: string): string => {
-    const path = join(folder, "shared", name);
-    return existsSync(path) ? readFileSync(path, "utf8") : "";
-  };
-  const rows = guestRows(shared("tables"), shared("numbers"));
+  const shared = (name: string): string => readFileSync(join(folder, "shared", name), "utf8");
+  const groups = new Set(
+    recipe.volumes.flatMap((one) => (one.kind === "lvm" ? (one.volume.split("/")[0] ?? "") : [])),
+  );
+  const rows = new Map(
+    [...groups].flatMap((group) => [
+      ...guestRows(shared(`tables.${group}`), shared(`numbers.${group}`)),
+    ]),
+  );
   const sum: Outcome = { sectors: 0, mismatches: [] };
   for (const volume of recipe.volumes) {
     const { sectors, mismatches } = await checkVolume({ recipe, volume, folder, rows });

@@ -7,7 +7,7 @@ export type Rows = ReadonlyMap<string, readonly string[]>;
 /**
  * What the guest recorded.
  *
- * @param numbers lines `NAME MAJOR:MINOR`; a later line wins, because numbers are used again
+ * @param numbers lines `NAME MAJOR:MINOR`
  */
 export function guestRows(tables: string, numbers: string): Rows {
   const names = new Map(

@@ -34,6 +34,7 @@ import type { Area } from "./target.ts";
 import { scopeOf, volumesUnder, type FoundVolume, type Scope } from "./stack-scope.ts";
 import { parseStack, stackSectors, type StackDevice, type StackText } from "./stack-text.ts";
 import { tableError, type TextPlace } from "./table-text.ts";
+import { WindowClaims } from "./window-claims.ts";
 import { readVolume } from "./volumes/read-volume.ts";
 
 /** Bytes of a stack file that are read at most. */
@@ -147,13 +148,7 @@ class StackOpener {
   readonly #areas: UsedArea[] = [];
   /** Tables that are not activated yet, those below first. */
   readonly #tables: (readonly LoadedRow[])[] = [];
-  /** Windows onto files, in sectors. */
-  readonly #windows: {
-    readonly real: string;
-    readonly start: number;
-    readonly end: number;
-    readonly line: number;
-  }[] = [];
+  readonly #windows = new WindowClaims();
 
   constructor(options: OpenStackOptions) {
     this.#options = options;
@@ -329,7 +324,7 @@ class StackOpener {
     let device: ManagedDevice;
     if (named.kind === "segment") device = openSegment(path, { access, files });
     else if (named.kind === "window") {
-      this.#noteWindow(scope, named, this.#real(path));
+      this.#windows.add(named, { real: this.#real(path), stack: scope.text.path });
       const window = { offset: named.start * SECTOR, length: named.length * SECTOR };
       device = openWindow(path, window, { access, files });
     } else {
@@ -338,21 +333,6 @@ class StackOpener {
     }
     this.#opened.push(device);
     return device;
-  }
-
-  /** Two windows onto one file are two devices: that they share no byte is looked at here. */
-  #noteWindow(scope: Scope, named: Extract<StackDevice, { kind: "window" }>, real: string): void {
-    const place = { path: scope.text.path, line: named.line };
-    const end = named.start + named.length;
-    const other = this.#windows.find(
-      (one) => one.real === real && one.start < end && named.start < one.end,
-    );
-    if (other !== undefined)
-      throw tableError(
-        place,
-        `sector ${Math.max(other.start, named.start)} of ${named.path} is used twice: want each byte at one address: line ${other.line} has a window there too`,
-      );
-    this.#windows.push({ real, start: named.start, end, line: named.line });
   }
 
   /** Gives each image what the list says of its bytes. @throws {StorageError} EOPNOTSUPP where something bad lies in what takes no list */

@@ -108,7 +108,7 @@ function checkPair(one: Text, other: Text, notes: Map<string, string[]>): void {
   const list = notes.get(name) ?? [];
   notes.set(name, list);
   list.push(
-    `${older.word}: A metadata text is of seqno ${older.seqno}: that of ${newer.word}, ${newer.seqno}, is used`,
+    `${older.word}: A metadata text is of seqno ${older.seqno}: that of the newest, ${newer.seqno}, is used`,
   );
 }
 

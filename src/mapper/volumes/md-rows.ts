@@ -84,13 +84,17 @@ export function addCopies(
     const isIn = (range: SectorRange): boolean => range.start <= start && end <= range.end;
     const good = copies.filter((_, copy) => bad[copy]?.some((range) => isIn(range)) !== true);
     const used = unsynced.some((range) => isIn(range)) ? good.slice(0, 1) : good;
-    list.add(end - start, mirrorText(used.map((copy) => placeOf(copy.leg, copy.start + start))));
+    const places = used.map((copy) => placeOf(copy.leg, copy.start + start));
+    list.add(end - start, copiesText(places, end - start));
   }
 }
 
 /** `TARGET ARGS` of copies that all say the same: none are errors, one is linear. */
-function mirrorText(places: readonly string[]): string {
-  if (places.length === 0) return "error";
-  if (places.length === 1) return `linear ${places[0] ?? ""}`;
-  return `mirror core 2 1024 nosync ${places.length} ${places.join(" ")}`;
+function copiesText(places: readonly string[], sectors: number): string {
+  const [first] = places;
+  if (first === undefined) return "error";
+  // a mirror's region has at least two sectors, and is no longer than the mirror
+  if (places.length === 1 || sectors < 2) return `linear ${first}`;
+  const region = 2 ** Math.min(10, Math.floor(Math.log2(sectors)));
+  return `mirror core 2 ${region} nosync ${places.length} ${places.join(" ")}`;
 }
