@@ -13,6 +13,8 @@ import { volumeError } from "./volume-error.ts";
 
 /** Members of an array at most: as many as a superblock has room for. */
 const MEMBERS_MAX = 1920;
+/** Missing members that are told one by one. */
+const TOLD = 16;
 
 /** An active member, with the word that a stack has for its device. */
 export interface MdLeg {
@@ -75,8 +77,9 @@ export function chooseMembers(name: string, candidates: readonly MdCandidate[]):
       );
     slots[role] = { word, superblock: member.superblock, bad };
   }
-  for (let slot = 0; slot < superblock.raidDisks; slot += 1)
-    if (slots[slot] === undefined) notes.push(missingNote(slot, newest));
+  const missing = [...slots.keys()].filter((slot) => slots[slot] === undefined);
+  notes.push(...missing.slice(0, TOLD).map((slot) => missingNote(slot, newest)));
+  if (missing.length > TOLD) notes.push(`${missing.length - TOLD} more members are missing`);
   return { newest: superblock, slots: [...slots], notes };
 }
 

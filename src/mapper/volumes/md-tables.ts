@@ -18,6 +18,8 @@ import { raid10Tables } from "./md-raid10.ts";
 import { addCopies, checkComponents, placeOf, RowList, type MdShape } from "./md-rows.ts";
 import { volumeError } from "./volume-error.ts";
 
+/** Missing members that a message names. */
+const TOLD = 16;
 /** RAID0_ORIG_LAYOUT and RAID0_ALT_MULTIZONE_LAYOUT: which kernels wrote the second and later zones. */
 const [ORIGINAL, ALTERNATE] = [1, 2];
 
@@ -42,11 +44,13 @@ export function arrayTables(shape: MdShape): StackTable[] {
 /** All members, where the level needs them all. */
 function allLegs({ array, naming }: MdShape): MdLeg[] {
   const missing = array.slots.flatMap((leg, slot) => (leg === undefined ? [slot] : []));
-  if (missing.length > 0)
+  if (missing.length > 0) {
+    const told = array.notes.slice(0, TOLD).map((note) => `; ${note}`);
     throw volumeError(
       naming.name,
-      `want all ${array.slots.length} members of an array that keeps one copy: missing ${missing.join(", ")}${array.notes.map((note) => `; ${note}`).join("")}`,
+      `want all ${array.slots.length} members of an array that keeps one copy: missing ${missing.slice(0, TOLD).join(", ")}${told.join("")}`,
     );
+  }
   return array.slots.filter((leg) => leg !== undefined);
 }
 
