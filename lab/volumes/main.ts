@@ -1,7 +1,7 @@
 /**
  * lab/volumes: LVM2 volumes and md arrays that the real tools make, by a seed, in a real kernel, read from the raw disks through Theriac's stacks.
  *
- *     npm run lab:volumes -- [--seed N] [--keep FOLDER]
+ *     npm run lab:volumes -- [--seed N] [--keep FOLDER] [--record FILE]
  *
  * A folder that is kept is compared again, without a guest, where the seed is the same.
  *
@@ -17,6 +17,7 @@ import { parseArgs } from "node:util";
 import { createPrng } from "../../src/base/index.ts";
 import { checkFound, checkVolume, type Outcome } from "./check.ts";
 import { writeDisk } from "./disks.ts";
+import { recordFixture } from "./record.ts";
 import { makeRecipe, type Recipe } from "./recipe.ts";
 import { guestRows } from "./tables.ts";
 
@@ -25,7 +26,7 @@ const PROJECT = join(dirname(fileURLToPath(import.meta.url)), "../../../..");
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
-    options: { seed: { type: "string" }, keep: { type: "string" } },
+    options: { seed: { type: "string" }, keep: { type: "string" }, record: { type: "string" } },
   });
   const seed = Number(values.seed ?? process.env["SEED"] ?? Date.now() % 2 ** 31);
   console.log(`seed ${seed}`);
@@ -34,7 +35,7 @@ async function main(): Promise<void> {
   try {
     mkdirSync(join(folder, "shared"), { recursive: true });
     if (!existsSync(join(folder, "shared/status"))) makeInGuest(recipe, folder);
-    await compare(recipe, folder);
+    await compare(recipe, folder, values.record);
   } finally {
     if (values.keep === undefined) rmSync(folder, { recursive: true });
   }
@@ -63,7 +64,7 @@ function quoted(line: string): string {
   return `'${line.replaceAll("'", `'\\''`)}'`;
 }
 
-async function compare(recipe: Recipe, folder: string): Promise<void> {
+async function compare(recipe: Recipe, folder: string, record?: string): Promise<void> {
   const shared = (name: string): string => readFileSync(join(folder, "shared", name), "utf8");
   const groups = new Set(
     recipe.volumes.flatMap((one) => (one.kind === "lvm" ? (one.volume.split("/")[0] ?? "") : [])),
@@ -73,6 +74,7 @@ async function compare(recipe: Recipe, folder: string): Promise<void> {
       ...guestRows(shared(`tables.${group}`), shared(`numbers.${group}`)),
     ]),
   );
+  if (record !== undefined) recordFixture(recipe, { folder, rows, path: record });
   const sum: Outcome = { sectors: 0, mismatches: [] };
   for (const volume of recipe.volumes) {
     const { sectors, mismatches } = await checkVolume({ recipe, volume, folder, rows });
