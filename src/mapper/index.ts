@@ -1,5 +1,5 @@
 /**
- * mapper: devices made of devices. Device-mapper tables, one file a target; and partitions: which parts of a disk are which, from a GPT or an MBR.
+ * mapper: devices made of devices. Device-mapper tables, one file a target; partitions: which parts of a disk are which, from a GPT or an MBR; LVM2 volumes and md arrays, from what their members say.
  *
  * Promises: poison is translated both ways to the byte, whatever the stack; a partition is told only where its table proves it, and what a
  * poisoned table hides is told as unknown. Stands on base, os, poison and device.
