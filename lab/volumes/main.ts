@@ -69,11 +69,10 @@ async function compare(recipe: Recipe, folder: string, record?: string): Promise
   const groups = new Set(
     recipe.volumes.flatMap((one) => (one.kind === "lvm" ? (one.volume.split("/")[0] ?? "") : [])),
   );
-  const rows = new Map(
-    [...groups].flatMap((group) => [
-      ...guestRows(shared(`tables.${group}`), shared(`numbers.${group}`)),
-    ]),
-  );
+  const rows = new Map<string, readonly string[]>();
+  for (const group of groups)
+    for (const [name, list] of guestRows(shared(`tables.${group}`), shared(`numbers.${group}`)))
+      rows.set(name, list);
   if (record !== undefined) recordFixture(recipe, { folder, rows, path: record });
   const sum: Outcome = { sectors: 0, mismatches: [] };
   for (const volume of recipe.volumes) {

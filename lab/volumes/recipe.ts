@@ -137,11 +137,11 @@ class RecipeMaker implements Recipe {
     words: string,
     members: readonly string[],
     facts: Partial<Pick<Volume, "check" | "generation">> & {
-      readonly then?: readonly string[];
+      readonly lines?: readonly string[];
     } = {},
   ): void {
     const name = `md${this.volumes.length}`;
-    const { then = [], check = "stamp", generation = 1 } = facts;
+    const { lines = [], check = "stamp", generation = 1 } = facts;
     const number = this.volumes.length;
     const device = `/dev/md${number}`;
     const list = members.map((word) => `$(dev ${word})`).join(" ");
@@ -149,7 +149,7 @@ class RecipeMaker implements Recipe {
     this.script.push(
       `echo y | mdadm --create ${device} --quiet --run --name=${name} --homehost=lab --raid-devices=${members.length} ${words} ${list}`,
       ...(check === "stamp" ? [fill("stamp MD NAME 1 0")] : []),
-      ...then.map((line) => fill(line)),
+      ...lines.map((line) => fill(line)),
       `echo ${name} $(blockdev --getsize64 ${device}) >>/shared/sizes`,
       `mdadm --stop --quiet ${device}`,
     );
@@ -190,26 +190,26 @@ class RecipeMaker implements Recipe {
   #stale(words: string, bitmap: string): void {
     const members = this.#members(this.#between(2, 3), true);
     const gone = this.#prng.pick(members);
-    const then = [
+    const lines = [
       `mdadm --quiet MD --fail $(dev ${gone})`,
       "sleep 0.3",
       `mdadm --quiet MD --remove $(dev ${gone})`,
       "stamp MD NAME 2 0",
     ];
     if (this.#prng.chance(0.5))
-      then.push("slow", `mdadm --quiet MD --add $(dev ${gone})`, "sleep 0.5");
-    this.#array(`${words} --level=1 ${bitmap}`, members, { generation: 2, then: [...then] });
+      lines.push("slow", `mdadm --quiet MD --add $(dev ${gone})`, "sleep 0.5");
+    this.#array(`${words} --level=1 ${bitmap}`, members, { generation: 2, lines });
   }
 
   /** A mirror that is stopped while its first resync runs: its members differ. */
   #unsynced(words: string): void {
     const members = this.#members(this.#between(2, 3), true, true);
     this.script.push("slow");
-    const then = [
+    const lines = [
       `stamp MD NAME 1 0 ${this.#between(1, 4000)}`,
       "dd if=MD of=/shared/NAME.bin bs=1M iflag=direct 2>/dev/null",
     ];
-    this.#array(words, members, { check: "read", then });
+    this.#array(words, members, { check: "read", lines });
     this.script.push("fast");
   }
 

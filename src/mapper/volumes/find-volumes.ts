@@ -10,7 +10,7 @@ import { basename } from "node:path";
 import { SECTOR, StorageError } from "../../base/index.ts";
 import type { Device } from "../../device/index.ts";
 import { openImage } from "../open-image.ts";
-import { openStackText } from "../open-stack.ts";
+import { openStackText, type OpenStack } from "../open-stack.ts";
 import { readPartitionTable } from "../partition-table.ts";
 import type { StackDevice, StackTable, StackText, StackVolume } from "../stack-text.ts";
 import { readVolumeGroups, type LvmMember, type VolumeGroup } from "./lvm-group.ts";
@@ -142,7 +142,7 @@ class VolumeFinder {
         rows: [{ line: 0, start: 0, length: sectors, type: "linear", args }],
       };
       this.#tables.push(part);
-      const inner = await this.#open(name);
+      const { device: inner } = await this.#open(name);
       try {
         for (const uuid of await this.#look({ word: name, device: inner }, false)) found.add(uuid);
       } finally {
@@ -153,8 +153,8 @@ class VolumeFinder {
   }
 
   /** Opens what the text so far calls by a name. */
-  async #open(top: string): Promise<Device> {
-    const { device } = await openStackText({
+  async #open(top: string): Promise<OpenStack> {
+    return await openStackText({
       path: "volumes",
       devices: this.#devices,
       volumes: this.#volumes,
@@ -162,7 +162,6 @@ class VolumeFinder {
       top,
       namesTop: true,
     });
-    return device;
   }
 
   async #addArray(
@@ -181,7 +180,8 @@ class VolumeFinder {
   async #addVolume(volume: StackVolume): Promise<void> {
     this.#volumes.push(volume);
     try {
-      const device = await this.#open(volume.name);
+      const { device, notes } = await this.#open(volume.name);
+      this.#notes.push(...notes.filter((note) => note.startsWith(`${volume.name}: `)));
       try {
         await this.#look({ word: volume.name, device }, true);
       } finally {

@@ -79,7 +79,7 @@ function mutatedGroup(prng: Prng): Images {
       const texts = [prng.chance(0.8) ? text : mutatedText(prng)];
       const bytes = physicalVolume({ uuid: uuidOf(n).plain, texts });
       if (prng.chance(0.3)) {
-        poke(prng, bytes, prng.pick([512, 560, FIRST_AREA, FIRST_AREA + 32]), 64);
+        poke(prng, bytes, [prng.pick([512, 560, FIRST_AREA, FIRST_AREA + 32]), 64]);
         if (prng.chance(0.8)) sealLabel(bytes, 512);
         if (prng.chance(0.8)) sealArea(bytes, FIRST_AREA);
       }
@@ -107,8 +107,8 @@ function mutatedArray(prng: Prng): Images {
       const bytes = mdMember({ ...shape, number, events: 9 + prng.below(3) });
       const at = superblockAt(version, bytes.length);
       if (prng.chance(0.7)) {
-        poke(prng, bytes, at + prng.below(260), 8);
-        if (prng.chance(0.3)) poke(prng, bytes, at + 3 * 128 + prng.below(2048), 300);
+        poke(prng, bytes, [at + prng.below(260), 8]);
+        if (prng.chance(0.3)) poke(prng, bytes, [at + 3 * 128 + prng.below(2048), 300]);
         if (prng.chance(0.9)) sealed(bytes, at);
       }
       return [`d${number}`, bytes];
@@ -122,7 +122,9 @@ function sealed(bytes: Uint8Array, at: number): void {
   if (members <= 1920) sealSuperblock(bytes, at);
 }
 
-function poke(prng: Prng, bytes: Uint8Array, from: number, span: number): void {
+/** Changes some bytes of a place. */
+function poke(prng: Prng, bytes: Uint8Array, place: readonly [from: number, span: number]): void {
+  const [from, span] = place;
   for (let change = 1 + prng.below(4); change > 0; change -= 1)
     bytes[Math.min(from + prng.below(span), bytes.length - 1)] = prng.pick([
       0,

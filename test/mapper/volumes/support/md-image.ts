@@ -76,7 +76,7 @@ function rolesOf({ roles, raidDisks }: MemberShape): readonly number[] {
 }
 
 function writeNew(bytes: Buffer, at: number, shape: MemberShape): void {
-  const { component = 64, dataOffset = 16, badBlocks, bitmap } = shape;
+  const { component = 64, dataOffset = 16 } = shape;
   const sb = bytes.subarray(at);
   const roles = rolesOf(shape);
   let features = shape.features ?? 0;
@@ -98,6 +98,20 @@ function writeNew(bytes: Buffer, at: number, shape: MemberShape): void {
     sb.writeBigUInt64LE(BigInt(shape.recoveryOffset), 152);
   }
   sb.writeUInt32LE(shape.number, 160);
+  features |= writeLists(bytes, at, shape);
+  sb.writeUInt32LE(features, 8);
+  sb.writeBigUInt64LE(BigInt(shape.events ?? 10), 200);
+  sb.writeBigUInt64LE(BigInt.asUintN(64, BigInt(shape.resyncOffset ?? -1)), 208);
+  sb.writeUInt32LE(roles.length, 220);
+  for (const [index, role] of roles.entries()) sb.writeUInt16LE(role, 256 + 2 * index);
+  sealSuperblock(bytes, at);
+}
+
+/** Writes the lists of bad blocks and of writes, and gives the features that say so. */
+function writeLists(bytes: Buffer, at: number, shape: MemberShape): number {
+  const { component = 64, badBlocks, bitmap } = shape;
+  const sb = bytes.subarray(at);
+  let features = 0;
   if (badBlocks !== undefined) {
     features |= 8;
     sb.writeUInt16LE(1, 186);
@@ -118,12 +132,7 @@ function writeNew(bytes: Buffer, at: number, shape: MemberShape): void {
     map.writeUInt32LE(bitmap.chunk * 512, 52);
     map.set(bitmap.bits, 256);
   }
-  sb.writeUInt32LE(features, 8);
-  sb.writeBigUInt64LE(BigInt(shape.events ?? 10), 200);
-  sb.writeBigUInt64LE(BigInt.asUintN(64, BigInt(shape.resyncOffset ?? -1)), 208);
-  sb.writeUInt32LE(roles.length, 220);
-  for (const [index, role] of roles.entries()) sb.writeUInt16LE(role, 256 + 2 * index);
-  sealSuperblock(bytes, at);
+  return features;
 }
 
 function writeOld(sb: Buffer, shape: MemberShape): void {
