@@ -25,7 +25,7 @@ done <<<"${DISKS:-}"
 
 ended=0
 nice -n 5 timeout "${TIMEOUT:-600}" qemu-system-x86_64 -accel tcg -cpu max -smp 1 -m "${MEMORY:-2G}" \
-  -kernel "$lab/vmlinuz" -initrd "$lab/initramfs.gz" -append "console=ttyS0 quiet loglevel=1 panic=-1 mitigations=off" \
+  -kernel "$lab/vmlinuz" -initrd "$lab/initramfs.gz" -append "console=ttyS0 quiet loglevel=1 panic=-1 mitigations=off no_timer_check" \
   -virtfs "local,path=$shared,mount_tag=shared,security_model=none" -nographic -no-reboot -nic none "${disks[@]}" </dev/null 2>&1 |
   tee "$run/console" | tr -d '\r' | sed -u -n '/LAB-BEGIN/,/LAB-END/{//!p}' || ended=${PIPESTATUS[0]}
 

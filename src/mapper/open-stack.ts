@@ -30,10 +30,10 @@ import {
 } from "./load-table.ts";
 import { mappedDevice, MappedManagedDevice } from "./mapped-managed-device.ts";
 import { MirrorDevice } from "./mirror/mirror-device.ts";
-import type { Area } from "./target.ts";
 import { scopeOf, volumesUnder, type FoundVolume, type Scope } from "./stack-scope.ts";
 import { parseStack, stackSectors, type StackDevice, type StackText } from "./stack-text.ts";
 import { tableError, type TextPlace } from "./table-text.ts";
+import type { Area } from "./target.ts";
 import { WindowClaims } from "./window-claims.ts";
 import { readVolume } from "./volumes/read-volume.ts";
 
