@@ -48,10 +48,46 @@ export async function checkVolume(check: Check): Promise<Outcome> {
         ? readFileSync(join(folder, "shared", `${volume.name}.bin`))
         : stamped(volume.name, volume.generation, { first: 0, count: device.size / SECTOR });
     mismatches.push(...sectorMismatches(got, want));
+    if (volume.check === "stamp" && volume.generation === 1 && volume.members.length > 1)
+      mismatches.push(...(await degradedMismatches(check, want)));
     return { sectors: device.size / SECTOR, mismatches };
   } finally {
     await stack.device.close();
   }
+}
+
+/** Members that are left out one by one: what is left must say the same, or say that it is missing. */
+async function degradedMismatches(
+  { recipe, volume, folder }: Check,
+  want: Uint8Array,
+): Promise<string[]> {
+  const mismatches: string[] = [];
+  for (const gone of volume.members) {
+    const members =
+      volume.kind === "md"
+        ? volume.members.map((word) => (word === gone ? "missing" : word))
+        : volume.members.filter((word) => word !== gone);
+    const less = {
+      ...recipe,
+      volumes: recipe.volumes.map((one) => (one === volume ? { ...one, members } : one)),
+    };
+    let stack: OpenStack;
+    try {
+      stack = await openStackText(stackOf(less, volume, folder));
+    } catch {
+      // what keeps one copy is refused; of LVM's texts the last may be gone
+      continue;
+    }
+    const got = Buffer.alloc(stack.device.size);
+    const { missing } = await stack.device.read(got, 0, "recovery");
+    await stack.device.close();
+    for (const { offset, length } of missing)
+      got.set(want.subarray(offset, offset + length), offset);
+    const isMirror = volume.kind === "md" || /raid|mir/.test(volume.name);
+    if (isMirror && missing.length > 0) mismatches.push(`without ${gone} it has holes`);
+    mismatches.push(...[...sectorMismatches(got, want)].map((text) => `without ${gone}: ${text}`));
+  }
+  return mismatches;
 }
 
 function* sizeMismatch({ volume, folder }: Check, size: number): Generator<string> {

@@ -40,6 +40,9 @@ import { readVolume } from "./volumes/read-volume.ts";
 /** Bytes of a stack file that are read at most. */
 const TEXT_MAX = 16 * 1024 * 1024;
 
+/** What stands for a member of an array that is gone, as mdadm has it. */
+const MISSING = "missing";
+
 /** How a stack is opened. */
 export interface OpenStackOptions {
   /** "write" takes every image's lock alone. @default "read" */
@@ -221,9 +224,10 @@ class StackOpener {
   /** Makes tables of what the members of a volume say. */
   async #readVolume({ scope, volume }: FoundVolume): Promise<void> {
     const { path } = scope.text;
-    const members = volume.members.map((word) => {
+    const members = volume.members.flatMap((word) => {
       const device = this.#lookup(scope, word);
-      if (device !== undefined) return { word, device };
+      if (device !== undefined) return [{ word, device }];
+      if (volume.kind === "md" && word === MISSING) return [];
       throw tableError(
         { path, line: volume.line },
         `Device lookup failed: want a device that the file names: got "${word}"`,

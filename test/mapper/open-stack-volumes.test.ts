@@ -79,6 +79,20 @@ describe("openStack() of volumes", () => {
     expect(await imageSize(path)).toBe(4096);
   });
 
+  test("R1: a member that is gone is said to be, by the word missing", async () => {
+    const data = writeDisks();
+    const text = STACK.replace("device d1 d1.img\n", "");
+    await expect(async () => openStack(write("s.stack", text.replace(" d1", "")))).rejects.toThrow(
+      "want it too, or the word missing",
+    );
+    const { device, notes } = await openStack(write("s.stack", text.replace(" d1", " missing")));
+    const bytes = new Uint8Array(device.size);
+    await device.read(bytes, 0);
+    expect(Buffer.compare(bytes, data)).toBe(0);
+    expect(notes).toEqual(["m: Member 1 is missing"]);
+    await device.close();
+  });
+
   test("prints back to the byte, and what it became is tables", async () => {
     writeDisks();
     const path = write("s.stack", STACK);
@@ -189,8 +203,12 @@ describe("findVolumes()", () => {
     writeDisks();
     const stripe = mdMember({ version: "1.2", level: 0, raidDisks: 2, number: 0, uuid: 0x33 });
     const other = write("other.img", stripe);
-    const { text, notes } = await findVolumes([other, join(folder, "d0.img")]);
-    expect(text.devices.map(({ name }) => name)).toEqual(["d0"]);
+    const { text, notes } = await findVolumes([
+      other,
+      join(folder, "d0.img"),
+      join(folder, "d1.img"),
+    ]);
+    expect(text.devices.map(({ name }) => name)).toEqual(["d0", "d1"]);
     expect(notes[0]).toContain("want all 2 members");
     mkdirSync(join(folder, "empty"));
     const none = write("empty/none.img", new Uint8Array(8192));

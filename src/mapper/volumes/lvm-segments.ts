@@ -16,6 +16,8 @@ export interface SegmentContext {
   whole(name: string): string | undefined;
   /** A whole logical volume by its table's name, errors where part of it is missing. */
   table(name: string): string;
+  /** What the text says of a volume: "REBUILD", "WRITEMOSTLY". */
+  marks(name: string): readonly ConfigScalar[];
   /** Refuses the segment, with wish and what came. */
   fail(wish: string): never;
 }
@@ -96,12 +98,25 @@ function mirrorText(context: SegmentContext, extents: number): string {
 function raidText(context: SegmentContext): string {
   const { segment, isNotSynced } = context;
   const count = segment.count("device_count", 1);
-  const legs = pairs(context, "raids", count).map(([meta, data]) => {
+  const named = pairs(context, "raids", count);
+  const legs = named.map(([meta, data]) => {
     if (typeof data !== "string") return context.fail(`want a name behind ${meta}: got ${data}`);
     const [one, other] = [context.whole(meta), context.whole(data)];
     return one === undefined || other === undefined ? "- -" : `${one} ${other}`;
   });
-  const region = segment.has("region_size") ? ["region_size", segment.count("region_size", 1)] : [];
-  const words = [0, ...(isNotSynced ? ["nosync"] : []), ...region];
+  const marked = (mark: string, word: string): (string | number)[] =>
+    named.flatMap(([, data], leg) => (context.marks(`${data}`).includes(mark) ? [word, leg] : []));
+  const numbered = (field: string, word: string): (string | number)[] =>
+    segment.has(field) ? [word, segment.count(field)] : [];
+  const words = [
+    0,
+    ...(isNotSynced ? ["nosync"] : []),
+    ...numbered("region_size", "region_size"),
+    ...marked("REBUILD", "rebuild"),
+    ...numbered("min_recovery_rate", "min_recovery_rate"),
+    ...numbered("max_recovery_rate", "max_recovery_rate"),
+    ...marked("WRITEMOSTLY", "write_mostly"),
+    ...numbered("writebehind", "max_write_behind"),
+  ];
   return `raid raid1 ${words.length} ${words.join(" ")} ${count} ${legs.join(" ")}`;
 }

@@ -9,6 +9,7 @@
 import type { StackTable } from "../stack-text.ts";
 import { parseRow, type TableRow, type TextPlace } from "../table-text.ts";
 import type { ConfigReader } from "./config-reader.ts";
+import type { ConfigScalar } from "./lvm-text.ts";
 import type { VolumeGroup } from "./lvm-group.ts";
 import { segmentText, type SegmentContext } from "./lvm-segments.ts";
 import { volumeError } from "./volume-error.ts";
@@ -121,7 +122,7 @@ class TableMaker {
     const rows: TableRow[] = [];
     let isWhole = true;
     const count = volume.count("segment_count", 1);
-    const isNotSynced = [...volume.list("status"), ...volume.list("flags")].includes("NOTSYNCED");
+    const isNotSynced = this.#marks(name).includes("NOTSYNCED");
     for (let index = 1; index <= count; index += 1) {
       const segment = volume.section(`segment${index}`);
       const [start, extents] = [segment.count("start_extent"), segment.count("extent_count", 1)];
@@ -152,6 +153,7 @@ class TableMaker {
           const made = this.make(part, chain);
           return made.isWhole ? made.word : undefined;
         },
+        marks: (part) => this.#marks(part),
         table: (part) => note(this.make(part, chain)).word,
         fail,
       };
@@ -160,6 +162,11 @@ class TableMaker {
       rows.push(parseRow(text, this.#naming.place));
     }
     return { rows, isWhole };
+  }
+
+  #marks(name: string): readonly ConfigScalar[] {
+    const volume = this.#group.volumes.get(name);
+    return volume === undefined ? [] : [...volume.list("status"), ...volume.list("flags")];
   }
 
   /** A table of errors in the place of extents that are missing. */

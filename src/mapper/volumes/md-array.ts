@@ -6,6 +6,7 @@
  * - The newest superblock's roles decide, not a member's own: one that failed did not learn of it.
  * - A member that is being rebuilt counts as missing: behind what is rebuilt it holds nothing.
  * - Where a superblock cannot be read its member may be the newest of all: refused, until it is healed or left out by hand.
+ * - So may one that is not given, where those given took it for active: it is left out by hand too, by the word `missing`, as mdadm starts such an array by `--run` alone.
  */
 import type { MdMemberAnswer, MdSuperblock } from "./md-member.ts";
 import type { SectorRange } from "./md-rows.ts";
@@ -45,9 +46,14 @@ export interface MdArray {
  * Chooses the members of one array.
  *
  * @param name what asks for the array, for messages
+ * @param missing members that are said to be gone
  * @throws {StorageError} EBADMSG where a device is no member, or of another array, or the array does what no table can say
  */
-export function chooseMembers(name: string, candidates: readonly MdCandidate[]): MdArray {
+export function chooseMembers(
+  name: string,
+  candidates: readonly MdCandidate[],
+  missing: number,
+): MdArray {
   const members = candidates.map((candidate) => memberOf(name, candidate));
   const [first, ...others] = members;
   if (first === undefined) throw volumeError(name, "want at least one member");
@@ -77,16 +83,34 @@ export function chooseMembers(name: string, candidates: readonly MdCandidate[]):
       );
     slots[role] = { word, superblock: member.superblock, bad };
   }
-  const missing = [...slots.keys()].filter((slot) => slots[slot] === undefined);
-  notes.push(...missing.slice(0, TOLD).map((slot) => missingNote(slot, newest)));
-  if (missing.length > TOLD) notes.push(`${missing.length - TOLD} more members are missing`);
+  const empty = [...slots.keys()].filter((slot) => slots[slot] === undefined);
+  notes.push(...empty.slice(0, TOLD).map((slot) => `Member ${slot} is missing`));
+  if (empty.length > TOLD) notes.push(`${empty.length - TOLD} more members are missing`);
+  checkAbsent(name, { newest, members, empty, missing });
   return { newest: superblock, slots: [...slots], notes };
 }
 
-function missingNote(slot: number, { word, superblock }: Member): string {
-  return superblock.roles.includes(slot)
-    ? `Member ${slot} is missing, and was active when ${word} was last written: whether it is newer cannot be told`
-    : `Member ${slot} is missing, as ${word} says`;
+/** Refuses an array of which a member that is not given may be newer than those that are. Levels of one copy want them all anyway. */
+function checkAbsent(
+  name: string,
+  array: {
+    readonly newest: Member;
+    readonly members: readonly Member[];
+    readonly empty: readonly number[];
+    readonly missing: number;
+  },
+): void {
+  const { newest, members, empty, missing } = array;
+  const { roles, level } = newest.superblock;
+  const given = new Set(members.map(({ superblock }) => superblock.number));
+  const absent = empty.filter((slot) =>
+    roles.some((role, number) => role === slot && !given.has(number)),
+  );
+  if ((level !== 1 && level !== 10) || absent.length <= missing) return;
+  throw volumeError(
+    name,
+    `${newest.word} was last written while member ${absent.slice(0, TOLD).join(", ")} was active, which may be newer: want it too, or the word missing for each that is gone`,
+  );
 }
 
 /** A member whose list of bad blocks may be unknown yet. */

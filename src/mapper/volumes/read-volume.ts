@@ -29,6 +29,7 @@ export interface VolumeTables {
 /**
  * Reads what a line of a stack file asks for.
  *
+ * @param members those of the line that are devices; the others are said to be missing
  * @param path the stack file, for messages
  * @throws {StorageError} EBADMSG where no newest, whole description can be had; what the devices throw
  */
@@ -40,7 +41,7 @@ export async function readVolume(
   const naming = { name: line.name, place: { path, line: line.line } };
   const made =
     line.kind === "md"
-      ? await readArray(members, naming)
+      ? await readArray(members, naming, line.members.length - members.length)
       : await readLogicalVolume(line.volume, members, naming);
   checkNames(made.tables, members, naming.place);
   return made;
@@ -82,6 +83,7 @@ async function readLogicalVolume(
 async function readArray(
   members: readonly VolumeMember[],
   naming: VolumeNaming,
+  missing: number,
 ): Promise<VolumeTables> {
   const candidates: MdCandidate[] = [];
   for (const { word, device } of members) {
@@ -90,7 +92,7 @@ async function readArray(
       answer.kind === "member" ? await readBadBlocks(device, answer.superblock) : undefined;
     candidates.push({ word, answer, bad });
   }
-  const array = chooseMembers(naming.name, candidates);
+  const array = chooseMembers(naming.name, candidates, missing);
   const unsynced = await unsyncedOf(array, members);
   const notes =
     unsynced.length === 0

@@ -68,6 +68,18 @@ describe("logicalVolumeTables()", () => {
     );
   });
 
+  test("R1: a leg that is to be rebuilt, or read last, is marked so", async () => {
+    const marked = RAID.replace(
+      'i0 {\nid = "x"\nstatus = [',
+      'i0 {\nid = "x"\nstatus = ["WRITEMOSTLY", ',
+    )
+      .replace('i1 {\nid = "x"\nstatus = [', 'i1 {\nid = "x"\nstatus = ["REBUILD", ')
+      .replace("region_size = 1024", "region_size = 1024\nwritebehind = 256");
+    expect((await tablesOf("r", marked)).at(-1)).toBe(
+      "v: 0 32 raid raid1 9 0 region_size 1024 rebuild 1 write_mostly 0 max_write_behind 256 2 v/vg-m0 v/vg-i0 v/vg-m1 v/vg-i1",
+    );
+  });
+
   test("R1: what is missing is errors, and a leg that is not whole is none", async () => {
     const linear = logicalVolume("a", [stripes(0, 3, [["pv1", 2]])]);
     expect(await tablesOf("a", linear, [0])).toEqual([

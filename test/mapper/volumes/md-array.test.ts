@@ -46,14 +46,14 @@ describe("chooseMembers()", () => {
   });
 
   test("R1: spares and members that are being rebuilt are not read", async () => {
-    const roles = [0, 1, 0xffff, 2];
+    const roles = [0, 1, 0xffff];
     const [legs, notes] = await legsOf([{ roles }, { roles, recoveryOffset: 32 }, { roles }]);
     expect(legs).toEqual(["d0"]);
     expect(notes).toEqual([
       "d1: It is being rebuilt, up to sector 32: it is not used",
       "d2: It is a spare member: it is not used",
-      "Member 1 is missing, and was active when d0 was last written: whether it is newer cannot be told",
-      "Member 2 is missing, and was active when d0 was last written: whether it is newer cannot be told",
+      "Member 1 is missing",
+      "Member 2 is missing",
     ]);
   });
 
@@ -74,7 +74,7 @@ describe("chooseMembers()", () => {
     [[{ features: 4 }], "with reshape: no table can say that"],
     [[{ raidDisks: 0, roles: [0] }], "counts 0 members"],
     [[{ level: 5 }], "raid level 5 is not read"],
-    [[{ dataSectors: 63 }], "want the 32768 that the array uses of each member"],
+    [[{ dataSectors: 63, raidDisks: 1 }], "want the 32768 that the array uses of each member"],
     [
       [{ events: 8 }, { events: 10, roles: [0xfffe, 0xfffe, 0xfffe] }],
       "want at least one member that is up to date",
@@ -82,6 +82,19 @@ describe("chooseMembers()", () => {
   ] as const)("%j is refused", async (changes, message) => {
     await expect(readOf("md", images(changes))).rejects.toThrow("EBADMSG: Cannot use v: ");
     await expect(readOf("md", images(changes))).rejects.toThrow(message);
+  });
+
+  test("R1: a member that is not given and was active may be newer: refused until it is said to be missing", async () => {
+    const alone = images([{}, {}]);
+    await expect(readOf("md", alone)).rejects.toThrow(
+      "d0 was last written while member 2 was active, which may be newer: want it too, or the word missing for each that is gone",
+    );
+    const { tables, notes } = await readOf("md", alone, {}, 1);
+    expect(textOf(tables)).toEqual(["v: 0 64 mirror core 2 64 nosync 2 d0 16 d1 16"]);
+    expect(notes).toEqual(["Member 2 is missing"]);
+    await expect(readOf("md", images([{}]), {}, 1)).rejects.toThrow("member 1, 2 was active");
+    const known = images([{ roles: [0, 1, 0xfffe] }, { roles: [0, 1, 0xfffe] }]);
+    expect((await readOf("md", known)).notes).toEqual(["Member 2 is missing"]);
   });
 
   test("a device that is no member is refused", async () => {

@@ -189,13 +189,13 @@ describe("raid10Tables()", () => {
 
   test("a missing member leaves the other copies, and errors where there are none", async () => {
     const { d1: _, ...one } = images(4, { level: 10, layout: 0x102 });
-    expect(textOf((await readOf("md", one)).tables)).toEqual([
+    expect(textOf((await readOf("md", one, {}, 1)).tables)).toEqual([
       "v/0: 0 64 linear d0 16",
       "v/1: 0 64 mirror core 2 64 nosync 2 d2 16 d3 16",
       "v: 0 128 striped 2 8 v/0 0 v/1 0",
     ]);
     const { d0: __, ...none } = one;
-    expect(textOf((await readOf("md", none)).tables)[0]).toBe("v/0: 0 64 error");
+    expect(textOf((await readOf("md", none, {}, 2)).tables)[0]).toBe("v/0: 0 64 error");
   });
 
   test.each([

@@ -12,12 +12,14 @@ export async function readOf(
   what: "md" | `lvm ${string}`,
   images: Images,
   poison: Readonly<Record<string, readonly ByteRange[]>> = {},
+  missing = 0,
 ): Promise<{ readonly tables: readonly StackTable[]; readonly notes: readonly string[] }> {
   const members = Object.entries(images).map(([word, bytes]) => ({
     word,
     device: fakeDisk(bytes, poison[word]),
   }));
-  const facts = { line: 1, name: "v", members: members.map(({ word }) => word) };
+  const words = [...members.map(({ word }) => word), ...Array<string>(missing).fill("missing")];
+  const facts = { line: 1, name: "v", members: words };
   const line: StackVolume =
     what === "md" ? { kind: "md", ...facts } : { kind: "lvm", ...facts, volume: what.slice(4) };
   return readVolume(line, members, "s.stack");
