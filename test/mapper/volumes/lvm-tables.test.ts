@@ -154,7 +154,7 @@ describe("logicalVolumeTables()", () => {
       "d0 has no label",
     );
     const hole = { d0: [{ offset: 512, length: 512 }] };
-    await expect(readOf("lvm vg/a", { d0: pv }, hole)).rejects.toThrow(
+    await expect(readOf("lvm vg/a", { d0: pv }, { poison: hole })).rejects.toThrow(
       "d0: Bytes 512 to 1024 cannot be read, where the label may be: want them healed",
     );
   });

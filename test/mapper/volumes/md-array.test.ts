@@ -59,7 +59,7 @@ describe("chooseMembers()", () => {
 
   test("R1: a member whose superblock cannot be read may be the newest: refused", async () => {
     const hole = { d1: [{ offset: superblockAt("1.2", 131_072), length: 512 }] };
-    await expect(readOf("md", images([{}, {}, {}]), hole)).rejects.toThrow(
+    await expect(readOf("md", images([{}, {}, {}]), { poison: hole })).rejects.toThrow(
       "d1 may be its newest member: Bytes 4096 to 8192 cannot be read, where a superblock of md 1.2 may be: want it healed, or this member left out",
     );
   });
@@ -89,10 +89,12 @@ describe("chooseMembers()", () => {
     await expect(readOf("md", alone)).rejects.toThrow(
       "d0 was last written while member 2 was active, which may be newer: want it too, or the word missing for each that is gone",
     );
-    const { tables, notes } = await readOf("md", alone, {}, 1);
+    const { tables, notes } = await readOf("md", alone, { missing: 1 });
     expect(textOf(tables)).toEqual(["v: 0 64 mirror core 2 64 nosync 2 d0 16 d1 16"]);
     expect(notes).toEqual(["Member 2 is missing"]);
-    await expect(readOf("md", images([{}]), {}, 1)).rejects.toThrow("member 1, 2 was active");
+    await expect(readOf("md", images([{}]), { missing: 1 })).rejects.toThrow(
+      "member 1, 2 was active",
+    );
     const known = images([{ roles: [0, 1, 0xfffe] }, { roles: [0, 1, 0xfffe] }]);
     expect((await readOf("md", known)).notes).toEqual(["Member 2 is missing"]);
   });

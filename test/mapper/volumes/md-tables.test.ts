@@ -116,7 +116,7 @@ describe("arrayTables()", () => {
       "v: 13 3 linear d0 29",
     ]);
     const hole = { d1: [{ offset: 4096 + 3 * 512, length: 8 }] };
-    const { notes } = await readOf("md", members, hole);
+    const { notes } = await readOf("md", members, { poison: hole });
     expect(notes).toContainEqual("d1: Its list of bad blocks cannot be read: it is not used");
   });
 });
@@ -189,13 +189,13 @@ describe("raid10Tables()", () => {
 
   test("a missing member leaves the other copies, and errors where there are none", async () => {
     const { d1: _, ...one } = images(4, { level: 10, layout: 0x102 });
-    expect(textOf((await readOf("md", one, {}, 1)).tables)).toEqual([
+    expect(textOf((await readOf("md", one, { missing: 1 })).tables)).toEqual([
       "v/0: 0 64 linear d0 16",
       "v/1: 0 64 mirror core 2 64 nosync 2 d2 16 d3 16",
       "v: 0 128 striped 2 8 v/0 0 v/1 0",
     ]);
     const { d0: __, ...none } = one;
-    expect(textOf((await readOf("md", none, {}, 2)).tables)[0]).toBe("v/0: 0 64 error");
+    expect(textOf((await readOf("md", none, { missing: 2 })).tables)[0]).toBe("v/0: 0 64 error");
   });
 
   test.each([

@@ -166,7 +166,7 @@ describe("readVolume() of mutated members", () => {
         const hole = { offset: prng.pick(places), length: 1 + prng.below(500) };
         const poison = prng.chance(0.2) ? { [prng.pick(Object.keys(images))]: [hole] } : {};
         try {
-          const { tables } = await readOf(prng.pick(whats), images, poison);
+          const { tables } = await readOf(prng.pick(whats), images, { poison });
           checkTables(tables, images);
           read += 1;
         } catch (error) {

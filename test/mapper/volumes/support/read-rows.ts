@@ -11,9 +11,14 @@ export type Images = Readonly<Record<string, Uint8Array>>;
 export async function readOf(
   what: "md" | `lvm ${string}`,
   images: Images,
-  poison: Readonly<Record<string, readonly ByteRange[]>> = {},
-  missing = 0,
+  options: {
+    /** Bytes that cannot be read, by word. */
+    readonly poison?: Readonly<Record<string, readonly ByteRange[]>>;
+    /** Members that are said to be missing. */
+    readonly missing?: number;
+  } = {},
 ): Promise<{ readonly tables: readonly StackTable[]; readonly notes: readonly string[] }> {
+  const { poison = {}, missing = 0 } = options;
   const members = Object.entries(images).map(([word, bytes]) => ({
     word,
     device: fakeDisk(bytes, poison[word]),
