@@ -108,15 +108,16 @@ function raidText(context: SegmentContext): string {
     named.flatMap(([, data], leg) => (context.marks(`${data}`).includes(mark) ? [word, leg] : []));
   const numbered = (field: string, word: string): (string | number)[] =>
     segment.has(field) ? [word, segment.count(field)] : [];
+  // in the order in which the kernel prints them
   const words = [
     0,
     ...(isNotSynced ? ["nosync"] : []),
-    ...numbered("region_size", "region_size"),
     ...marked("REBUILD", "rebuild"),
     ...numbered("min_recovery_rate", "min_recovery_rate"),
     ...numbered("max_recovery_rate", "max_recovery_rate"),
     ...marked("WRITEMOSTLY", "write_mostly"),
     ...numbered("writebehind", "max_write_behind"),
+    ...numbered("region_size", "region_size"),
   ];
   return `raid raid1 ${words.length} ${words.join(" ")} ${count} ${legs.join(" ")}`;
 }

@@ -76,7 +76,7 @@ describe("logicalVolumeTables()", () => {
       .replace('i1 {\nid = "x"\nstatus = [', 'i1 {\nid = "x"\nstatus = ["REBUILD", ')
       .replace("region_size = 1024", "region_size = 1024\nwritebehind = 256");
     expect((await tablesOf("r", marked)).at(-1)).toBe(
-      "v: 0 32 raid raid1 9 0 region_size 1024 rebuild 1 write_mostly 0 max_write_behind 256 2 v/vg-m0 v/vg-i0 v/vg-m1 v/vg-i1",
+      "v: 0 32 raid raid1 9 0 rebuild 1 write_mostly 0 max_write_behind 256 region_size 1024 2 v/vg-m0 v/vg-i0 v/vg-m1 v/vg-i1",
     );
   });
 
