@@ -1,5 +1,5 @@
 /**
- * mapper: devices made of devices. Device-mapper tables, one file a target; and partitions: which parts of a disk are which, from a GPT or an MBR.
+ * mapper: devices made of devices. Device-mapper tables, one file a target; partitions: which parts of a disk are which, from a GPT or an MBR; LVM2 volumes and md arrays, from what their members say.
  *
  * Promises: poison is translated both ways to the byte, whatever the stack; a partition is told only where its table proves it, and what a
  * poisoned table hides is told as unknown. Stands on base, os, poison and device.
@@ -11,7 +11,14 @@ export { mappedDevice, MappedManagedDevice } from "./mapped-managed-device.ts";
 export { imageSize, isStackPath, openImage } from "./open-image.ts";
 export { resyncMirrors } from "./mirror/resync-mirrors.ts";
 export type { ResyncOptions, ResyncResult } from "./mirror/resync.ts";
-export { openStack, stackSize, type OpenStack, type OpenStackOptions } from "./open-stack.ts";
+export { findVolumes, type FoundVolumes } from "./volumes/find-volumes.ts";
+export {
+  openStack,
+  openStackText,
+  stackSize,
+  type OpenStack,
+  type OpenStackOptions,
+} from "./open-stack.ts";
 export { readPartitionTable, type PartitionLayout } from "./partition-table.ts";
 export type { Partition, PartitionTable, TableProblem } from "./partition.ts";
 export {
@@ -21,6 +28,7 @@ export {
   type StackDevice,
   type StackTable,
   type StackText,
+  type StackVolume,
 } from "./stack-text.ts";
 export { formatRow, formatTable, parseTable, type TableRow } from "./table-text.ts";
 export { readLog, readLogSuper, type PlacedEntry } from "./targets/log-writes/read-log.ts";

@@ -19,8 +19,8 @@ export function openImage(
   return isPromise(stack) ? stack.then(({ device }) => device) : stack.device;
 }
 
-/** Bytes of what a path names, without opening the images of a stack. @throws {StorageError} ENOENT; of a stack EBADMSG */
-export function imageSize(path: string, files: HostFiles = nodeFiles): number {
+/** Bytes of what a path names, without opening the images of a stack whose text says it. @throws {StorageError} ENOENT; of a stack EBADMSG */
+export function imageSize(path: string, files: HostFiles = nodeFiles): MaybePromise<number> {
   const info = files.info(path);
   if (info === undefined) {
     throw new StorageError("ENOENT", `Cannot open ${path}: there is no such file`, {

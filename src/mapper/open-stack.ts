@@ -8,18 +8,15 @@ import { dirname, isAbsolute, join, resolve } from "node:path";
 import { isPromise, SECTOR, StorageError, type Clock, type MaybePromise } from "../base/index.ts";
 import {
   checkedDevice,
-  MediaDevice,
   openDevice,
   openSegment,
   openWindow,
-  takeList,
   type Device,
   type ManagedDevice,
 } from "../device/index.ts";
 import { nodeFiles, type HostFiles } from "../os/index.ts";
 import type { StateRange } from "../poison/index.ts";
 import { keptText } from "./kept-text.ts";
-import { layoutOf } from "./layout.ts";
 import { inTurn } from "./in-turn.ts";
 import {
   activateRows,
@@ -30,14 +27,19 @@ import {
   type UsedArea,
 } from "./load-table.ts";
 import { mappedDevice, MappedManagedDevice } from "./mapped-managed-device.ts";
-import { MirrorDevice } from "./mirror/mirror-device.ts";
+import { SpreadList } from "./spread-list.ts";
+import { scopeOf, volumesUnder, type FoundVolume, type Scope } from "./stack-scope.ts";
 import { parseStack, stackSectors, type StackDevice, type StackText } from "./stack-text.ts";
 import { tableError, type TableRow, type TextPlace } from "./table-text.ts";
-import type { Area, TargetMemory } from "./target.ts";
-import { OverSlice } from "./targets/over-slice.ts";
+import type { TargetMemory } from "./target.ts";
+import { WindowClaims } from "./window-claims.ts";
+import { readVolume } from "./volumes/read-volume.ts";
 
 /** Bytes of a stack file that are read at most. */
 const TEXT_MAX = 16 * 1024 * 1024;
+
+/** What stands for a member of an array that is gone, as mdadm has it. */
+const MISSING = "missing";
 
 /** How a stack is opened. */
 export interface OpenStackOptions {
@@ -63,6 +65,8 @@ export interface OpenStack {
   readonly table: MappedManagedDevice;
   /** What the stack file calls it. */
   readonly name: string;
+  /** What the members of volumes say that is not as it should be, for people. */
+  readonly notes: readonly string[];
 }
 
 /**
@@ -71,22 +75,46 @@ export interface OpenStack {
  * @throws {StorageError} EBADMSG with file, line and wish; of each image what `openDevice` throws
  */
 export function openStack(path: string, options: OpenStackOptions = {}): MaybePromise<OpenStack> {
-  const opener = new StackOpener(options);
+  return openWith(new StackOpener(options), (opener) => opener.open(path));
+}
+
+/** Opens a stack whose text is in no file. @throws {StorageError} as `openStack` */
+export function openStackText(
+  text: StackText,
+  options: OpenStackOptions = {},
+): MaybePromise<OpenStack> {
+  return openWith(new StackOpener(options), (opener) => opener.openText(text));
+}
+
+/** Closes what an opening that fails has open. */
+function openWith(
+  opener: StackOpener,
+  open: (opener: StackOpener) => MaybePromise<OpenStack>,
+): MaybePromise<OpenStack> {
   const refuse = (error: unknown): never => {
     opener.abandon();
     throw error;
   };
   try {
-    const opened = opener.open(path);
+    const opened = open(opener);
     return isPromise(opened) ? opened.catch(refuse) : opened;
   } catch (error) {
     return refuse(error);
   }
 }
 
-/** Bytes of a stack, from its text alone. @throws {StorageError} */
-export function stackSize(path: string, files: HostFiles = nodeFiles): number {
-  return stackSectors(parseStack(readStackText(path, files), path)) * SECTOR;
+/** Bytes of a stack: from its text alone, or from what its members say where the top is a volume. @throws {StorageError} */
+export function stackSize(path: string, files: HostFiles = nodeFiles): MaybePromise<number> {
+  const sectors = stackSectors(parseStack(readStackText(path, files), path));
+  if (sectors !== undefined) return sectors * SECTOR;
+  const opened = openStack(path, { files });
+  return isPromise(opened) ? opened.then(closedSize) : closedSize(opened);
+}
+
+function closedSize({ device }: OpenStack): MaybePromise<number> {
+  const { size } = device;
+  const closed = device.close();
+  return isPromise(closed) ? closed.then(() => size) : size;
 }
 
 function readStackText(path: string, files: HostFiles): string {
@@ -106,14 +134,6 @@ function readStackText(path: string, files: HostFiles): string {
   }
 }
 
-/** One stack file that is being opened. */
-interface Scope {
-  readonly text: StackText;
-  readonly made: Map<string, ManagedDevice>;
-  /** Names that are being made, outermost first. */
-  readonly chain: string[];
-}
-
 class StackOpener {
   readonly #options: OpenStackOptions;
   readonly #files: HostFiles;
@@ -125,16 +145,13 @@ class StackOpener {
   readonly #layers = new Map<string, ManagedDevice>();
   /** Stack files that are being opened, outermost first. */
   readonly #chain: string[] = [];
+  /** Stack files that were read, by real path. */
+  readonly #scopes = new Map<string, Scope>();
+  readonly #notes: string[] = [];
   readonly #areas: UsedArea[] = [];
-  /** Every table, those below first. */
+  /** Tables that are not activated yet, those below first. */
   readonly #tables: (readonly LoadedRow[])[] = [];
-  /** Windows onto files, in sectors. */
-  readonly #windows: {
-    readonly real: string;
-    readonly start: number;
-    readonly end: number;
-    readonly line: number;
-  }[] = [];
+  readonly #windows = new WindowClaims();
 
   constructor(options: OpenStackOptions) {
     this.#options = options;
@@ -143,21 +160,41 @@ class StackOpener {
 
   open(path: string): MaybePromise<OpenStack> {
     const scope = this.#read(path);
-    const rows = this.#rowsOf(scope, scope.text.top);
-    checkAreas(this.#areas);
-    const ready = inTurn(this.#tables, activateRows);
-    const top = (): OpenStack => this.#top(rows, scope.text);
-    return isPromise(ready) ? ready.then(top) : top();
+    this.#chain.push(this.#real(path));
+    return this.#open(scope);
   }
 
-  #top(rows: readonly LoadedRow[], text: StackText): OpenStack {
-    const device = mappedDevice(rows, {
-      name: text.path,
-      owned: this.#opened,
-    }) as MappedManagedDevice;
-    this.#takeList(device);
+  openText(text: StackText): MaybePromise<OpenStack> {
+    return this.#open(scopeOf(text));
+  }
+
+  #open(scope: Scope): MaybePromise<OpenStack> {
+    const volumes = volumesUnder(scope, (from, device) => this.#nested(from, device));
+    const read = inTurn(volumes, (found) => this.#readVolume(found));
+    return isPromise(read) ? read.then(() => this.#load(scope)) : this.#load(scope);
+  }
+
+  #load(scope: Scope): MaybePromise<OpenStack> {
+    const rows = this.#rowsOf(scope, scope.text.top);
+    checkAreas(this.#areas);
+    const ready = this.#activate();
+    const opened = (): OpenStack => this.#top(rows, scope.text);
+    return isPromise(ready) ? ready.then(opened) : opened();
+  }
+
+  /** Readies the tables that were made since the last time. */
+  #activate(): MaybePromise<void> {
+    return inTurn(this.#tables.splice(0), activateRows);
+  }
+
+  #top(rows: readonly LoadedRow[], { path, top }: StackText): OpenStack {
+    const device = mappedDevice(rows, { name: path, owned: this.#opened }) as MappedManagedDevice;
+    const lists = new SpreadList((layer) => this.#inner.get(layer) ?? layer);
+    for (const part of this.#options.poison ?? []) lists.spread(device, part);
+    lists.give(this.#options.access ?? "read");
     const { checked = false } = this.#options;
-    return { device: checked ? checkedDevice(device) : device, table: device, name: text.top };
+    const notes = this.#notes;
+    return { device: checked ? checkedDevice(device) : device, table: device, name: top, notes };
   }
 
   /** Closes what an opening that failed has open; only the first failure is told. */
@@ -172,9 +209,38 @@ class StackOpener {
   }
 
   #read(path: string): Scope {
-    const text = parseStack(readStackText(path, this.#files), path);
-    this.#chain.push(this.#real(path));
-    return { text, made: new Map(), chain: [] };
+    const real = this.#real(path);
+    const scope =
+      this.#scopes.get(real) ?? scopeOf(parseStack(readStackText(path, this.#files), path));
+    this.#scopes.set(real, scope);
+    return scope;
+  }
+
+  /** The stack file that a device names. */
+  #nested(scope: Scope, { kind, path }: StackDevice): Scope | undefined {
+    return kind === "device" && path.endsWith(".stack")
+      ? this.#read(pathBeside(scope.text.path, path))
+      : undefined;
+  }
+
+  /** Makes tables of what the members of a volume say. */
+  async #readVolume({ scope, volume }: FoundVolume): Promise<void> {
+    const { path } = scope.text;
+    const members = volume.members.flatMap((word) => {
+      const device = this.#lookup(scope, word);
+      if (device !== undefined) return [{ word, device }];
+      if (volume.kind === "md" && word === MISSING) return [];
+      throw tableError(
+        { path, line: volume.line },
+        `Device lookup failed: want a device that the file names: got "${word}"`,
+      );
+    });
+    await this.#activate();
+    const { tables, notes } = await readVolume(volume, members, path);
+    this.#notes.push(...notes.map((note) => `${volume.name}: ${note}`));
+    const text = { path, devices: [], volumes: [], tables, top: volume.name, namesTop: true };
+    const made = members.map(({ word, device }) => [word, device] as const);
+    scope.volumes.set(volume.name, scopeOf(text, made));
   }
 
   #real(path: string): string {
@@ -183,6 +249,8 @@ class StackOpener {
   }
 
   #rowsOf(scope: Scope, name: string): LoadedRow[] {
+    const volume = scope.volumes.get(name);
+    if (volume !== undefined) return this.#rowsOf(volume, name);
     const { path, tables } = scope.text;
     const rows = tables.find((table) => table.name === name)?.rows ?? [];
     const [first] = rows;
@@ -221,7 +289,7 @@ class StackOpener {
     const named = devices.find(({ name }) => name === word);
     let device: ManagedDevice | undefined;
     if (named !== undefined) device = this.#openNamed(scope, named);
-    else if (tables.some(({ name }) => name === word))
+    else if (scope.volumes.has(word) || tables.some(({ name }) => name === word))
       device = this.#layer(this.#table(this.#rowsOf(scope, word), word));
     if (device !== undefined) scope.made.set(word, device);
     return device;
@@ -258,6 +326,7 @@ class StackOpener {
         `want no circle of stack files: got ${[...this.#chain, real].join(" -> ")}`,
       );
     const inner = this.#read(path);
+    this.#chain.push(real);
     const rows = this.#rowsOf(inner, inner.text.top);
     this.#chain.pop();
     return this.#table(rows, path);
@@ -276,7 +345,7 @@ class StackOpener {
     let device: ManagedDevice;
     if (named.kind === "segment") device = openSegment(path, { access, files });
     else if (named.kind === "window") {
-      this.#noteWindow(scope, named, this.#real(path));
+      this.#windows.add(named, { real: this.#real(path), stack: scope.text.path });
       const window = { offset: named.start * SECTOR, length: named.length * SECTOR };
       device = openWindow(path, window, { access, files });
     } else {
@@ -285,58 +354,6 @@ class StackOpener {
     }
     this.#opened.push(device);
     return device;
-  }
-
-  /** Two windows onto one file are two devices: that they share no byte is looked at here. */
-  #noteWindow(scope: Scope, named: Extract<StackDevice, { kind: "window" }>, real: string): void {
-    const place = { path: scope.text.path, line: named.line };
-    const end = named.start + named.length;
-    const other = this.#windows.find(
-      (one) => one.real === real && one.start < end && named.start < one.end,
-    );
-    if (other !== undefined)
-      throw tableError(
-        place,
-        `sector ${Math.max(other.start, named.start)} of ${named.path} is used twice: want each byte at one address: line ${other.line} has a window there too`,
-      );
-    this.#windows.push({ real, start: named.start, end, line: named.line });
-  }
-
-  /** Gives each image what the list says of its bytes. @throws {StorageError} EOPNOTSUPP where something bad lies in what takes no list */
-  #takeList(top: MappedManagedDevice): void {
-    const lists = new Map<MediaDevice, StateRange[]>();
-    for (const part of this.#options.poison ?? []) this.#spread(top, part, lists);
-    for (const [leaf, list] of lists) takeList(leaf, list, this.#options.access ?? "read");
-  }
-
-  #spread(table: Device, part: StateRange, lists: Map<MediaDevice, StateRange[]>): void {
-    const shares = layoutOf(table)?.shares(part) ?? [];
-    for (const share of shares) this.#spreadBelow(share, part.state, lists);
-  }
-
-  #spreadBelow(
-    { device: layer, offset, length }: Area,
-    state: StateRange["state"],
-    lists: Map<MediaDevice, StateRange[]>,
-  ): void {
-    const device = this.#inner.get(layer) ?? layer;
-    const below = { offset, length, state };
-    if (device instanceof MediaDevice) {
-      const list = lists.get(device) ?? [];
-      lists.set(device, list);
-      list.push(below);
-    } else if (layoutOf(device) !== undefined) this.#spread(device, below, lists);
-    else if (device instanceof OverSlice) this.#spreadBelow(device.below(below), state, lists);
-    else if (state !== "poisoned" && state !== "lost") return;
-    else if (device instanceof MirrorDevice) {
-      // what the mirror cannot give is bad in every leg that counts
-      for (const share of device.listShares(below)) this.#spreadBelow(share, state, lists);
-    } else if (device.poison.totals().unread > 0)
-      throw new StorageError(
-        "EOPNOTSUPP",
-        `Cannot take the list: ${device.identity.name} takes none: want the lists of the images below it`,
-        { path: device.identity.name },
-      );
   }
 }
 

@@ -5,6 +5,9 @@
  *     device pmem0 images/pmem0.img
  *     segment rom images/rom.img
  *     window share 2048 4096 host/cache.bin
+ *     # volumes, whose tables are read from what their members say of themselves
+ *     md raid sda sdb
+ *     lvm root vg/root raid
  *     # tables, as `dmsetup table` prints them
  *     data: 0 4096 striped 2 16 pmem0 0 share 0
  *     all: 0 4096 linear data 0
@@ -12,7 +15,7 @@
  *     top all
  *
  * Paths are relative to the stack file; one that ends in `.stack` is the top of that stack. Tables may name each other in any order, in no
- * circle. The top is the last table, or what `top` names. Comments and blank lines are as in table-text.ts. Words hold no space, paths may.
+ * circle. The top is the last table, else the last volume, or what `top` names. Comments and blank lines are as in table-text.ts. Words hold no space, paths may.
  */
 import {
   formatRow,
@@ -41,6 +44,21 @@ export type StackDevice = {
     }
 );
 
+/** A device whose tables are read from its members. */
+export type StackVolume = {
+  readonly line: number;
+  readonly name: string;
+  /** Names of devices, tables or volumes of the same file. */
+  readonly members: readonly string[];
+} & (
+  | { readonly kind: "md" }
+  | {
+      readonly kind: "lvm";
+      /** "VG/LV". */
+      readonly volume: string;
+    }
+);
+
 /** A table with its name. */
 export interface StackTable {
   readonly name: string;
@@ -52,17 +70,19 @@ export interface StackText {
   /** File that it is from. */
   readonly path: string;
   readonly devices: readonly StackDevice[];
+  readonly volumes: readonly StackVolume[];
   /** In the order of their first rows. */
   readonly tables: readonly StackTable[];
-  /** Name of the top table. */
+  /** Name of the top: a table or a volume. */
   readonly top: string;
-  /** Whether the file names its top; else it is the last table. */
+  /** Whether the file names its top; else it is the last table, else the last volume. */
   readonly namesTop: boolean;
 }
 
 /** A stack that is being read. */
 interface Draft {
   readonly devices: StackDevice[];
+  readonly volumes: StackVolume[];
   readonly tables: Map<string, TableRow[]>;
   /** Line of each name's first mention. */
   readonly names: Map<string, number>;
@@ -76,19 +96,33 @@ interface Draft {
  * @throws {StorageError} EBADMSG with file, line and wish
  */
 export function parseStack(text: string, path: string): StackText {
-  const draft: Draft = { devices: [], tables: new Map(), names: new Map(), top: undefined };
+  const draft: Draft = {
+    devices: [],
+    volumes: [],
+    tables: new Map(),
+    names: new Map(),
+    top: undefined,
+  };
   for (const [at, line] of text.split("\n").entries()) {
     const meaning = meaningOf(line);
     if (meaning !== "") parseLine(meaning, { path, line: at + 1 }, draft);
   }
   const tables = [...draft.tables].map(([name, rows]) => ({ name, rows }));
-  const last = tables.at(-1);
-  const { devices, top } = draft;
+  const { devices, volumes, top } = draft;
+  const last = tables.at(-1) ?? volumes.at(-1);
   if (last === undefined)
     throw tableError({ path, line: 1 }, "want at least one table, NAME: START LENGTH TARGET ARGS");
-  if (top !== undefined && !draft.tables.has(top.name))
-    throw tableError(top.place, `want the name of a table behind top: got "${top.name}"`);
-  return { path, devices, tables, top: top?.name ?? last.name, namesTop: top !== undefined };
+  const isTop = ({ name }: { readonly name: string }): boolean => name === top?.name;
+  if (top !== undefined && !tables.some(isTop) && !volumes.some(isTop))
+    throw tableError(top.place, `want the name of a table or volume behind top: got "${top.name}"`);
+  return {
+    path,
+    devices,
+    volumes,
+    tables,
+    top: top?.name ?? last.name,
+    namesTop: top !== undefined,
+  };
 }
 
 function parseLine(text: string, place: TextPlace, draft: Draft): void {
@@ -100,6 +134,11 @@ function parseLine(text: string, place: TextPlace, draft: Draft): void {
     draft.tables.get(name)?.push(parseRow(row, place));
     return;
   }
+  const volume = /^(md|lvm)\s+(\S.*)$/.exec(text);
+  if (volume !== null) {
+    draft.volumes.push(parseVolume(text.split(/\s+/), place, draft));
+    return;
+  }
   const top = /^top\s+(\S+)$/.exec(text);
   if (top === null) {
     draft.devices.push(parseDevice(text, place, draft));
@@ -108,6 +147,19 @@ function parseLine(text: string, place: TextPlace, draft: Draft): void {
   if (draft.top !== undefined)
     throw tableError(place, `want one top: line ${draft.top.place.line} names one too`);
   draft.top = { name: top[1] ?? "", place };
+}
+
+function parseVolume(words: readonly string[], place: TextPlace, draft: Draft): StackVolume {
+  const { line } = place;
+  const [kind, name = "", ...rest] = words;
+  const [volume = "", ...behind] = kind === "lvm" ? rest : ["", ...rest];
+  if (behind.length === 0 || (kind === "lvm" && !/^[^/]+\/[^/]+$/.test(volume)))
+    throw tableError(
+      place,
+      `want "md NAME MEMBER..." or "lvm NAME VG/LV MEMBER...": got ${JSON.stringify(words.join(" ").slice(0, 80))}`,
+    );
+  const own = { line, name: takeName(name, place, draft), members: behind };
+  return kind === "lvm" ? { kind, ...own, volume } : { kind: "md", ...own };
 }
 
 function parseDevice(text: string, place: TextPlace, draft: Draft): StackDevice {
@@ -121,7 +173,7 @@ function parseDevice(text: string, place: TextPlace, draft: Draft): StackDevice 
   if (window === null)
     throw tableError(
       place,
-      `want "device NAME PATH", "segment NAME PATH", "window NAME START LENGTH PATH", "NAME: START LENGTH TARGET ARGS" or "top NAME": got ${JSON.stringify(text.slice(0, 80))}`,
+      `want "device NAME PATH", "segment NAME PATH", "window NAME START LENGTH PATH", "md NAME MEMBER...", "lvm NAME VG/LV MEMBER...", "NAME: START LENGTH TARGET ARGS" or "top NAME": got ${JSON.stringify(text.slice(0, 80))}`,
     );
   const [, name = "", start = "", length = "", path = ""] = window;
   const [first, count] = [sectorNumber(start), sectorNumber(length)];
@@ -148,20 +200,26 @@ function takeName(name: string, place: TextPlace, draft: Draft): string {
   return name;
 }
 
-/** A stack as text: devices, tables, top. What `parseStack` reads of it is the same but for line numbers. */
+/** A stack as text: devices, volumes, tables, top. What `parseStack` reads of it is the same but for line numbers. */
 export function formatStack(stack: Omit<StackText, "path">): string {
   const devices = stack.devices.map((device) => {
     const where = device.kind === "window" ? `${device.start} ${device.length} ` : "";
     return `${device.kind} ${device.name} ${where}${device.path}\n`;
   });
+  const volumes = stack.volumes.map((volume) => {
+    const what = volume.kind === "lvm" ? [volume.volume] : [];
+    return `${[volume.kind, volume.name, ...what, ...volume.members].join(" ")}\n`;
+  });
   const rows = stack.tables.flatMap(({ name, rows: own }) =>
     own.map((row) => `${name}: ${formatRow(row)}\n`),
   );
-  return [...devices, ...rows, ...(stack.namesTop ? [`top ${stack.top}\n`] : [])].join("");
+  return [...devices, ...volumes, ...rows, ...(stack.namesTop ? [`top ${stack.top}\n`] : [])].join(
+    "",
+  );
 }
 
-/** Sectors of the top table: the size of the stack, before anything is opened. */
-export function stackSectors(stack: StackText): number {
+/** Sectors of the top, before anything is opened; `undefined` where it is a volume: its members say. */
+export function stackSectors(stack: StackText): number | undefined {
   const last = stack.tables.find(({ name }) => name === stack.top)?.rows.at(-1);
-  return last === undefined ? 0 : last.start + last.length;
+  return last === undefined ? undefined : last.start + last.length;
 }

@@ -35,7 +35,7 @@ export async function openDonor(name: string): Promise<Donor> {
       syscall: "open",
     });
   if (info.kind === "directory") return openDirectoryDonor(name);
-  const device = await openImage(name, { poison: salvageHoles(name, imageSize(name)) });
+  const device = await openImage(name, { poison: salvageHoles(name, await imageSize(name)) });
   try {
     const target = await describeTarget(device, { path: name });
     const volumes = [...target.volumes.keys()]

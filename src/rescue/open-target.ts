@@ -116,7 +116,7 @@ export async function readPoisonList(path: string, size: number): Promise<Parsed
 
 /** The same for a target that is not open yet: its size is looked up. */
 export async function readPoisonListFor(path: string, list: string): Promise<ParsedList> {
-  return readPoisonList(list, imageSize(path));
+  return readPoisonList(list, await imageSize(path));
 }
 
 function notesOf(list: ParsedList | undefined, path: string | undefined): readonly string[] {

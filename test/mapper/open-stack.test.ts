@@ -28,7 +28,7 @@ describe("openStack()", () => {
   test("opens images beside the stack file, and each keeps its own list", async () => {
     const path = stack(STRIPED);
     const { device } = await openStack(path, { access: "write" });
-    expect(device.size).toBe(imageSize(path));
+    expect(device.size).toBe(await imageSize(path));
     device.recordBad({ offset: 4096, length: 64 }, "poisoned");
     await device.close();
     const b = openDevice(join(folder, "b.img"));

@@ -27,7 +27,7 @@ describe("parseStack()", () => {
     ["device a\na: 0 8 zero", 'line 1: want "device NAME PATH"'],
     ["device a a.img\na: 0 8 zero", 'line 2: want a name of its own: line 1 is called "a" too'],
     ["a: 0 8 zero\ndevice a a.img", "line 2: want a name of its own"],
-    ["a: 0 8 zero\ntop b", 'line 2: want the name of a table behind top: got "b"'],
+    ["a: 0 8 zero\ntop b", 'line 2: want the name of a table or volume behind top: got "b"'],
     ["a: 0 8 zero\ntop a\ntop a", "line 3: want one top: line 2 names one too"],
     ["window w 0 x a.img\na: 0 8 zero", "want START and LENGTH of a window"],
     ["window w 0 0 a.img\na: 0 8 zero", "want START and LENGTH of a window"],

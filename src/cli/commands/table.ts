@@ -1,9 +1,11 @@
-/** theriac table: what of a stack maps where; and one address, down through every level to the images and back up. */
+/** theriac table: what of a stack maps where; one address, down through every level to the images and back up; or the stack that disks make. */
 import { SECTOR, formatSize } from "../../base/index.ts";
 import type { Capabilities, Device } from "../../device/index.ts";
 import {
   addressesAbove,
+  findVolumes,
   formatRow,
+  formatStack,
   openStack,
   tablesOf,
   walkDown,
@@ -12,25 +14,32 @@ import {
   type WalkStep,
 } from "../../mapper/index.ts";
 import { sizeArgument } from "../arguments.ts";
-import type { CommandContext, CommandModule } from "../command.ts";
+import type { CommandContext, CommandModule, CommandResult } from "../command.ts";
 import { printable, stateColor } from "../style.ts";
 import { formatTotals } from "../totals.ts";
 
 interface TableOptions {
   readonly at?: number;
+  readonly from?: readonly string[];
 }
 
-/** `theriac table FILE [--at OFFSET]` */
+/** `theriac table FILE [--at OFFSET]`, `theriac table --from IMAGE...` */
 export const table: CommandModule<TableOptions> = {
   configure(command) {
     command
-      .argument("<file>", "a stack file")
-      .option("--at <offset>", "walk one address down to the images and back up", sizeArgument);
+      .argument("[file]", "a stack file")
+      .option("--at <offset>", "walk one address down to the images and back up", sizeArgument)
+      .option("--from <images...>", "print the stack that LVM2 and md volumes on images make");
   },
   async run(context, { args: [file = ""], options }) {
-    const { device, table: top } = await openStack(file);
+    const { at, from } = options;
+    if ((file === "") === (from === undefined) || (from !== undefined && at !== undefined))
+      throw new TypeError(
+        "Cannot show a table: want a stack file, with --at or without, or --from with images",
+      );
+    if (from !== undefined) return await stackFrom(from);
+    const { device, table: top, notes } = await openStack(file);
     try {
-      const { at } = options;
       if (at !== undefined && at >= device.size)
         throw new RangeError(`Cannot use --at: want an offset below ${device.size}: got ${at}`);
       const walk = at === undefined ? undefined : walkDown(top, at);
@@ -49,16 +58,30 @@ export const table: CommandModule<TableOptions> = {
           target: file,
           totals,
           capabilities,
+          notes,
           tables: tables.map((one) => tableOf(one)),
           at: walk === undefined ? undefined : { ...stepOf(walk), up },
         },
-        text: () => `${text.join("")}${formatTotals(totals, context.style)}`,
+        text: () =>
+          `${text.join("")}${notes.map((note) => `note: ${printable(note)}\n`).join("")}${formatTotals(totals, context.style)}`,
       };
     } finally {
       await device.close();
     }
   },
 };
+
+/** The stack that images make, as a file to save: what is not used stands in comments. */
+async function stackFrom(images: readonly string[]): Promise<CommandResult> {
+  const { text, notes } = await findVolumes(images);
+  const stack = formatStack(text);
+  const comments = notes.map((note) => `# ${printable(note)}\n`).join("");
+  return {
+    exitCode: 0,
+    document: { schema: "theriac.stack/1", images, stack, notes },
+    text: () => `${comments}${stack}`,
+  };
+}
 
 function tableOf(one: MappedDevice): object {
   return {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { beforeEach, describe, expect, test } from "vitest";
 import { openStack } from "../../../src/mapper/index.ts";
+import { mdMember } from "../../mapper/volumes/support/md-image.ts";
 import { R7, theriac, theriacJson, useWorkplace } from "../support/theriac.ts";
 
 const place = useWorkplace();
@@ -65,6 +66,37 @@ describe("theriac table", () => {
   ])("%j ends with 3", async (text, code, message) => {
     writeFileSync(stack, text);
     const run = await theriac(["table", stack]);
+    expect(run.code).toBe(code);
+    expect(run.stderr).toContain(message);
+  });
+
+  test("--from prints the stack that members of an array make, and the stack tells what is not used", async () => {
+    const members = [0, 1].map((number) => {
+      const path = join(place.folder, `m${count}-${number}.img`);
+      const events = 8 + 4 * number;
+      writeFileSync(path, mdMember({ version: "1.2", level: 1, raidDisks: 2, number, events }));
+      return path;
+    });
+    const { code, stdout } = await theriac(["table", "--from", ...members]);
+    expect(code).toBe(0);
+    expect(stdout).toContain(`device m${count}-0 ${members[0]}\n`);
+    expect(stdout).toContain(`\nmd name m${count}-0 m${count}-1\ntop name\n`);
+    writeFileSync(stack, stdout);
+    const shown = await theriac(["table", stack]);
+    expect(shown.stdout).toContain(`  0 64 linear m${count}-1 16\n`);
+    expect(shown.stdout).toContain("of event 8 of 12: it is not used\n");
+    const { document } = await theriacJson(["table", "--from", ...members]);
+    expect(document).toMatchObject({ schema: "theriac.stack/1", images: members });
+    expect(stdout.endsWith(String(document["stack"]))).toBe(true);
+    expect(stdout).toContain("# name: m");
+  });
+
+  test.each([
+    [[], 2, "want a stack file"],
+    [["x.stack", "--from", "a.img"], 2, "want a stack file"],
+    [["--from", "/nowhere/a.img"], 3, "ENOENT"],
+  ])("%j ends with its code", async (args, code, message) => {
+    const run = await theriac(["table", ...args]);
     expect(run.code).toBe(code);
     expect(run.stderr).toContain(message);
   });
