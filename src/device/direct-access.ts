@@ -41,6 +41,14 @@ export interface DirectAccess {
   store(from: Uint8Array, offset: number): void;
 
   /**
+   * Reads back what was stored, past whatever stands between, to prove it: latent poison under it becomes known. Memory that cannot have
+   * any (this process' own, a file on healthy storage) is not read. `RWF_RECOVERY_DATA` asks this of every store (R5).
+   *
+   * @returns whether all of it stands; where not, `heal` it
+   */
+  stands(from: Uint8Array, offset: number): boolean;
+
+  /**
    * Copies what there is before the first bad byte, by the list and the media, to the byte: the reading half of `RWF_RECOVERY_DATA`
    * ("recovery", which tries transient errors again), or one plain attempt ("failFast").
    *

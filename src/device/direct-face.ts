@@ -14,7 +14,7 @@ import type { DirectAccess } from "./direct-access.ts";
 import type { Faults, MediaMemory } from "./media.ts";
 import type { PageStates } from "./page-states.ts";
 
-/** Bytes zeroed with one write. */
+/** Bytes zeroed, or read back, at once. */
 const CHUNK = 1024 * 1024;
 
 /** What the face needs of its device. */
@@ -144,6 +144,18 @@ export class DirectFace implements DirectAccess {
     if (!this.#pages.empty) this.#checkPresent(offset, from.length);
     this.#rules.beginStore(offset, from.length);
     this.#memory.store(from, offset);
+  }
+
+  stands(from: Uint8Array, offset: number): boolean {
+    if (this.#memory.mayHide?.(offset, from.length) !== true) return true;
+    const found = new Uint8Array(Math.min(CHUNK, from.length));
+    for (let done = 0; done < from.length; done += CHUNK) {
+      const wanted = from.subarray(done, done + CHUNK);
+      const into = found.subarray(0, wanted.length);
+      const { missing } = this.#rules.read(into, offset + done, "recovery");
+      if (missing.length > 0 || Buffer.compare(into, wanted) !== 0) return false;
+    }
+    return true;
   }
 
   /** Linux would fault in the kernel here: its copy into memory has no way out. */

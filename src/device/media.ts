@@ -21,6 +21,11 @@ export interface MediaMemory {
   load(into: Uint8Array, offset: number): Faults;
   /** Copies into the memory; not durable before the medium's `flush`. @throws {MediaError} as `Media.write` */
   store(from: Uint8Array, offset: number): void;
+  /**
+   * Whether a store into a range may lie on poison that nobody knows, so that only reading back tells whether it stands; absent where memory
+   * has no such poison.
+   */
+  mayHide?(offset: number, length: number): boolean;
 }
 
 /** Where bytes are. Callers keep inside `size`. */

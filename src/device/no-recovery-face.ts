@@ -47,6 +47,11 @@ export class NoRecoveryFace implements DirectAccess {
     this.#memory.store(from, offset);
   }
 
+  /** Nobody knows of any poison here, and calls with the flag are refused before. */
+  stands(): boolean {
+    return true;
+  }
+
   loadUpTo(into: Uint8Array, offset: number, mode: "recovery" | "failFast"): number {
     if (mode === "recovery") throw this.#owner.refusal("read");
     return this.load(into, offset);

@@ -92,6 +92,7 @@ export class SimulatedMedia implements Media {
         return this.#readAround(into, offset, (piece, at) => memory.load(piece, at));
       },
       store: (from, offset) => this.#store(from, offset, memory),
+      mayHide: (offset, length) => !this.#isWhole(offset, length),
     };
   }
 

@@ -81,6 +81,13 @@ class MappedDirect implements DirectAccess {
     });
   }
 
+  stands(from: Uint8Array, offset: number): boolean {
+    const count = this.#each(from, offset, (direct, bytes, at) =>
+      direct.stands(bytes, at) ? bytes.length : 0,
+    );
+    return count === from.length;
+  }
+
   loadUpTo(into: Uint8Array, offset: number, mode: "recovery" | "failFast"): number {
     return this.#each(into, offset, (direct, bytes, at) => direct.loadUpTo(bytes, at, mode));
   }

@@ -156,6 +156,25 @@ const CHECKS: readonly Check[] = [
     },
   ],
   [
+    "R5: stands() tells a store from one that lies on latent poison, which is known from then on",
+    async (it) => {
+      const { direct, page } = faceOf(it);
+      await it.fill();
+      const data = it.prng.bytes(page * 2);
+      direct.store(data, page);
+      assert.equal(direct.stands(data, page), true);
+      it.content.set(data, page);
+      if (!it.heals) return;
+      const bad = it.poison({ offset: page * 2, latent: true });
+      direct.store(data, page);
+      const isHealed = it.device.capabilities.clear === "overwrite";
+      assert.equal(direct.stands(data, page), isHealed);
+      if (isHealed) it.content.set(data, page);
+      else assert.deepEqual(it.statesOf(bad), ["poisoned"]);
+      await it.expect(isHealed ? [] : [bad]);
+    },
+  ],
+  [
     "R2, R4: heal() writes over a part of a bad unit and keeps its clean neighbours",
     async (it) => {
       const { direct, page } = faceOf(it);

@@ -95,13 +95,15 @@ export const BAD_READS: readonly FileCheck[] = [
 /** Writes over bad media. */
 export const BAD_WRITES: readonly FileCheck[] = [
   [
-    "R2, R4: with the flag pwritev2() heals the bad sector alone, and keeps its neighbours",
+    "R2, R4: with the flag pwritev2() heals the bad sector alone, known or latent, and keeps its neighbours",
     async (it) => {
       if (!it.subject.heals) return;
-      await it.fill();
-      it.subject.inject(BAD, { latent: false });
-      assert.equal(await it.write(BAD, RWF_RECOVERY_DATA), SECTOR);
-      await it.expectAll([]);
+      for (const latent of [false, true]) {
+        await it.fill();
+        it.subject.inject(BAD, { latent });
+        assert.equal(await it.write(BAD, RWF_RECOVERY_DATA), SECTOR);
+        await it.expectAll([]);
+      }
     },
   ],
   [

@@ -189,6 +189,7 @@ function withoutRecoveryWrite(direct: DirectAccess): DirectAccess {
     load: (into, offset) => direct.load(into, offset),
     loadUpTo: (into, offset, mode) => direct.loadUpTo(into, offset, mode),
     store: (from, offset) => direct.store(from, offset),
+    stands: (from, offset) => direct.stands(from, offset),
     heal: (from, offset) => direct.heal(from, offset),
     zeroPages: (page, pages) => direct.zeroPages(page, pages),
     recoveryWrite: () => 0,

@@ -80,6 +80,8 @@ function ruleOf(one: Case, at: number, count: number): keyof ReturnType<typeof v
   const isGiven = at >= one.offset && at < one.offset + one.data.length;
   const isCounted = at >= one.offset && at < one.offset + count;
   const state = one.bad[at];
+  // What a block device wrote with the flag was read back past caches, and so is durable, whatever it lay on.
+  if (isCounted && (one.flags & RWF_RECOVERY_DATA) !== 0) return "R4: new";
   if (state === 2) return isGiven ? "latent: new or missing" : "R1: missing";
   if (state === 1 && isCounted) return "R4: new";
   if (state === 1) return isGiven ? "R3: new or missing" : "R1: missing";
