@@ -137,7 +137,7 @@ export class DaxDevice {
     checkRange({ offset, length: 0 }, Number.MAX_SAFE_INTEGER);
     if (!this.#alive || offset >= this.device.size) return "ENXIO";
     const range = this.#clip(alignOut({ offset, length: 1 }, 2 ** lsb));
-    if (source === "machineCheck") this.list(range);
+    if (source === "machineCheck") this.#list(range);
     return this.#fail(range, source);
   }
 
@@ -196,7 +196,7 @@ export class DaxDevice {
   }
 
   /** Puts a range on the device's list, where that can be; what is lost there stays lost (`nfit_handle_mce`). */
-  list(range: ByteRange): void {
+  #list(range: ByteRange): void {
     const bad = RangeSet.from(this.device.poison.bad(range));
     for (const part of Array.from(bad.gaps(range.offset, range.length)))
       (this.device as Telling).recordBad?.(part, "poisoned");

@@ -63,6 +63,15 @@ export interface DirectAccess {
    */
   heal(from: Uint8Array, offset: number): void;
 
+  /**
+   * Stores an aligned line of 64 bytes as MOVDIR64B does: where it is bad, known or latent, clear and data are one step, without an intent, and
+   * durable on return; elsewhere it is an ordinary store.
+   *
+   * @throws {MediaError} if the line is bad, and the device does not clear so or refuses (R5)
+   * @throws {RangeError} if it is not 64 bytes at a multiple of 64
+   */
+  storeLine(line: Uint8Array, offset: number): void;
+
   /** Zeros whole pages; clears poison in them, as `pmem_dax_zero_page_range`. @throws {MediaError} if a clear fails */
   zeroPages(page: number, pages: number): void;
 

@@ -25,6 +25,7 @@ export interface DirectOwner {
   readonly poison: PoisonView;
   readonly pages: PageStates;
   write(from: Uint8Array, offset: number, mode?: AccessMode): void;
+  storeLine(line: Uint8Array, offset: number): void;
 }
 
 /** What the rules ask of the device at every load and store: numbers, not ranges, because nothing is allocated on the good path. */
@@ -138,6 +139,10 @@ export class DirectFace implements DirectAccess {
     this.#device.write(from, offset, "recovery");
     // Pages without a listed bad block too: who asks for recovery means them.
     this.#pages.noteClear({ offset, length: from.length });
+  }
+
+  storeLine(line: Uint8Array, offset: number): void {
+    this.#device.storeLine(line, offset);
   }
 
   store(from: Uint8Array, offset: number): void {

@@ -248,6 +248,10 @@ function sliceDirect(device: Device, window: ByteRange): DirectAccess | undefine
       checkRange({ offset, length: from.length }, window.length);
       direct.heal(from, window.offset + offset);
     },
+    storeLine(line, offset) {
+      checkRange({ offset, length: line.length }, window.length);
+      direct.storeLine(line, window.offset + offset);
+    },
     zeroPages(page, pages) {
       checkRange({ offset: page * pageSize, length: 0 }, window.length);
       direct.zeroPages(firstPage + page, pagesOf(page, pages));

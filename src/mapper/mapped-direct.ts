@@ -99,6 +99,13 @@ class MappedDirect implements DirectAccess {
     });
   }
 
+  storeLine(line: Uint8Array, offset: number): void {
+    this.#change(line, offset, (direct, bytes, at) => {
+      direct.storeLine(bytes, at);
+      return bytes.length;
+    });
+  }
+
   zeroPages(page: number, pages: number): void {
     const size = this.#layout.size;
     const end = Math.min((page + pages) * this.#page, size);

@@ -191,6 +191,7 @@ function withoutRecoveryWrite(direct: DirectAccess): DirectAccess {
     store: (from, offset) => direct.store(from, offset),
     stands: (from, offset) => direct.stands(from, offset),
     heal: (from, offset) => direct.heal(from, offset),
+    storeLine: (line, offset) => direct.storeLine(line, offset),
     zeroPages: (page, pages) => direct.zeroPages(page, pages),
     recoveryWrite: () => 0,
   };
