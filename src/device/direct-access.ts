@@ -52,7 +52,7 @@ export interface DirectAccess {
    * Copies what there is before the first bad byte, by the list and the media, to the byte: the reading half of `RWF_RECOVERY_DATA`
    * ("recovery", which tries transient errors again), or one plain attempt ("failFast").
    *
-   * @returns bytes copied, from the start of the range
+   * @returns bytes copied, from the start of the range; `into` behind them is as it was
    */
   loadUpTo(into: Uint8Array, offset: number, mode: "recovery" | "failFast"): number;
 

@@ -117,8 +117,7 @@ export class DirectFace implements DirectAccess {
   }
 
   #load(into: Uint8Array, offset: number): number {
-    if (!this.#rules.isSettled())
-      return bytesBefore(this.#rules.read(into, offset, "access"), offset, into.length);
+    if (!this.#rules.isSettled()) return this.#readUpTo(into, offset, "access");
     const faults = this.#memory.load(into, offset);
     if (faults.length === 0) return into.length;
     return bytesBefore(this.#rules.confirm(faults, into, offset), offset, into.length);
@@ -132,7 +131,21 @@ export class DirectFace implements DirectAccess {
   loadUpTo(into: Uint8Array, offset: number, mode: "recovery" | "failFast"): number {
     checkSpan(offset, into.length, this.#size);
     const present = into.subarray(0, this.#pages.presentLength(offset, into.length));
-    return bytesBefore(this.#rules.read(present, offset, mode), offset, present.length);
+    return this.#readUpTo(present, offset, mode);
+  }
+
+  /** Reads by the rules, through a buffer of its own: what is clean behind the first missing byte is not delivered. */
+  #readUpTo(into: Uint8Array, offset: number, mode: AccessMode): number {
+    const found = new Uint8Array(Math.min(CHUNK, into.length));
+    for (let done = 0; done < into.length;) {
+      const part = found.subarray(0, into.length - done);
+      const result = this.#rules.read(part, offset + done, mode);
+      const count = bytesBefore(result, offset + done, part.length);
+      into.set(part.subarray(0, count), done);
+      done += count;
+      if (count < part.length) return done;
+    }
+    return into.length;
   }
 
   heal(from: Uint8Array, offset: number): void {
@@ -186,7 +199,18 @@ export class DirectFace implements DirectAccess {
     const step = this.#pages.empty ? CHUNK : pageSize;
     const zeros = new Uint8Array(Math.min(step, Math.max(0, end - page * pageSize)));
     for (let at = page * pageSize; at < end; at += step) {
-      this.#device.write(zeros.subarray(0, Math.min(step, end - at)), at, "recovery");
+      this.#zero(zeros.subarray(0, Math.min(step, end - at)), at);
+    }
+  }
+
+  /** Clears what the list knows (`pmem_do_write`), or what a disk refuses; latent poison stays, as under any plain store. */
+  #zero(zeros: Uint8Array, offset: number): void {
+    const isBad = this.#rules.hasBad(offset, zeros.length);
+    try {
+      this.#device.write(zeros, offset, isBad ? "recovery" : "access");
+    } catch (error) {
+      if (isBad || !(error instanceof MediaError)) throw error;
+      this.#device.write(zeros, offset, "recovery");
     }
   }
 
