@@ -141,6 +141,20 @@ export class DaxDevice {
     return this.#fail(range, source);
   }
 
+  /**
+   * Asks to move what a page holds elsewhere and to retire it (`soft_offline_page`): refused, because memory of a device has no other place.
+   *
+   * @throws {StorageError} EOPNOTSUPP, always
+   */
+  softOffline({ offset }: ByteRange): never {
+    const path = this.device.identity.name;
+    throw new StorageError(
+      "EOPNOTSUPP",
+      `Cannot move the page at offset ${offset} of ${path}: memory of a device stays where it is: write over it to heal it`,
+      { path, syscall: "madvise" },
+    );
+  }
+
   /** Tells everyone who maps a range that it is bad, for a holder that knows the range is theirs (`mf_dax_kill_procs`). */
   killMappings(range: ByteRange, flags: number): void {
     const mapped = [...this.#mappings].filter((mapping) => mapping.maps(range));

@@ -162,7 +162,7 @@ describe.each(CLEAR_KINDS)("pwritev2, clear %s", (clear) => {
     ["RWF_RECOVERY_DATA and RWF_DSYNC", RWF_RECOVERY_DATA | RWF_DSYNC],
     ["no flag", 0],
     ["RWF_DSYNC", RWF_DSYNC],
-  ] as const)("R1 to R4 after a crash in every operation, %s", async (_, flags) => {
+  ] as const)("S36: R1 to R4 after a crash in every operation, %s", async (_, flags) => {
     const prng = createPrng(seed ^ flags ^ CLEAR_KINDS.indexOf(clear));
     let operations = 0;
     for (let round = 0; round < CASES; round += 1)
