@@ -83,7 +83,7 @@ function store(file: DaxFile, vector: IoVector, { offset, length }: ByteRange): 
 }
 
 /** A store of a recovery write. @returns whether it stands: not where the memory refuses it, nor where it hides poison */
-function storeAndProve({ direct }: DaxFile, piece: Uint8Array, at: number): boolean {
+export function storeAndProve({ direct }: DaxFile, piece: Uint8Array, at: number): boolean {
   try {
     direct.store(piece, at);
   } catch (error) {

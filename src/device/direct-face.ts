@@ -112,8 +112,7 @@ export class DirectFace implements DirectAccess {
 
   load(into: Uint8Array, offset: number): number {
     checkSpan(offset, into.length, this.#size);
-    if (!this.#pages.empty) return this.#loadPresent(into, offset);
-    return this.#load(into, offset);
+    return this.#pages.empty ? this.#load(into, offset) : this.#loadPresent(into, offset);
   }
 
   #load(into: Uint8Array, offset: number): number {
