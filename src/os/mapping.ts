@@ -43,14 +43,15 @@ const unmapper = new FinalizationRegistry<{ readonly address: bigint; readonly l
 );
 
 /**
- * Maps an open file of the machine, shared: stores through it are writes to the file.
+ * Maps an open file of the machine, shared: stores through it are writes to the file. One that has a way of its own is mapped so.
  *
- * @returns `undefined` where the file is not the machine's own, not a regular one, or mapping is not to be had
+ * @returns `undefined` where the file is neither, is not a regular one, or mapping is not to be had
  */
 export function mapFile(
   file: HostFile,
   options: { readonly writable: boolean },
 ): FileMapping | undefined {
+  if (file.map !== undefined) return file.map();
   const calls = native();
   if (calls === undefined || !(file instanceof NodeFile) || file.kind !== "file") return undefined;
   return new WindowedMapping(file, calls, options.writable);
