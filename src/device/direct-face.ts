@@ -8,7 +8,7 @@ import {
   SECTOR,
   type ByteRange,
 } from "../base/index.ts";
-import type { PoisonView } from "../poison/index.ts";
+import type { PoisonList, PoisonView } from "../poison/index.ts";
 import type { AccessMode, Capabilities, DeviceIdentity, ReadResult } from "./device.ts";
 import type { DirectAccess } from "./direct-access.ts";
 import type { Faults, MediaMemory } from "./media.ts";
@@ -30,10 +30,10 @@ export interface DirectOwner {
 
 /** What the rules ask of the device at every load and store: numbers, not ranges, because nothing is allocated on the good path. */
 export interface DirectRules {
-  /** Bytes that an intent keeps, which memory does not show: they come from there. @returns whether there are none */
-  isSettled(): boolean;
-  /** Whether the list names a byte of the range; an empty one is not looked into (R6). */
-  hasBad(offset: number, length: number): boolean;
+  /** Bytes that an intent keeps, which memory does not show: they come from there. */
+  readonly unsettled: { readonly empty: boolean };
+  /** Holds the list; an empty one is not looked into (R6). */
+  readonly ledger: { readonly list: Pick<PoisonList, "hasBad"> };
   /** Reads by the device's rules, on this thread. */
   read(into: Uint8Array, offset: number, mode: AccessMode): ReadResult;
   /** Confirms what a load found bad. */
@@ -53,6 +53,8 @@ export class DirectFace implements DirectAccess {
   readonly #device: DirectOwner;
   readonly #memory: MediaMemory;
   readonly #rules: DirectRules;
+  readonly #unsettled: DirectRules["unsettled"];
+  readonly #ledger: DirectRules["ledger"];
   readonly #pages: PageStates;
   readonly #size: number;
   readonly #pageSize: number;
@@ -61,6 +63,8 @@ export class DirectFace implements DirectAccess {
     this.#device = device;
     this.#memory = memory;
     this.#rules = rules;
+    this.#unsettled = rules.unsettled;
+    this.#ledger = rules.ledger;
     this.#pages = device.pages;
     this.#size = device.size;
     this.#pageSize = device.capabilities.pageSize;
@@ -73,7 +77,7 @@ export class DirectFace implements DirectAccess {
     checkSpan(start, 0, this.#size);
     const count = Math.min(pages, Math.ceil((this.#size - start) / pageSize));
     const length = Math.min(count * pageSize, this.#size - start);
-    if (!this.#rules.hasBad(start, length)) return count;
+    if (!this.#ledger.list.hasBad(start, length)) return count;
     return mode === "access" ? 0 : this.#stride(start, count);
   }
 
@@ -116,7 +120,7 @@ export class DirectFace implements DirectAccess {
   }
 
   #load(into: Uint8Array, offset: number): number {
-    if (!this.#rules.isSettled()) return this.#readUpTo(into, offset, "access");
+    if (!this.#unsettled.empty) return this.#readUpTo(into, offset, "access");
     const faults = this.#memory.load(into, offset);
     if (faults.length === 0) return into.length;
     return bytesBefore(this.#rules.confirm(faults, into, offset), offset, into.length);
@@ -204,7 +208,7 @@ export class DirectFace implements DirectAccess {
 
   /** Clears what the list knows (`pmem_do_write`), or what a disk refuses; latent poison stays, as under any plain store. */
   #zero(zeros: Uint8Array, offset: number): void {
-    const isBad = this.#rules.hasBad(offset, zeros.length);
+    const isBad = this.#ledger.list.hasBad(offset, zeros.length);
     try {
       this.#device.write(zeros, offset, isBad ? "recovery" : "access");
     } catch (error) {
@@ -217,7 +221,7 @@ export class DirectFace implements DirectAccess {
     const pages = alignOut({ offset, length: from.length }, this.#pageSize);
     const length = Math.min(endOf(pages), this.#size) - pages.offset;
     const isWhole = pages.offset === offset && length === from.length;
-    const isBad = this.#rules.hasBad(pages.offset, length);
+    const isBad = this.#ledger.list.hasBad(pages.offset, length);
     if (isBad && !isWhole) return 0;
     if (!isBad && this.#pages.presentLength(offset, from.length) < from.length) return 0;
     try {

@@ -101,10 +101,10 @@ export class MediaDevice implements ManagedDevice {
 
   #directRules(): DirectRules {
     return {
-      isSettled: () => this.#unsettled.empty,
+      unsettled: this.#unsettled,
+      ledger: this.ledger,
       read: (into, offset, mode) => this.#reader.readSync(into, offset, mode),
       confirm: (faults, into, offset) => this.#reader.confirmed(faults, into, offset),
-      hasBad: (offset, length) => this.ledger.list.hasBad(offset, length),
       beginStore: (offset, length) => {
         this.#checkWritable(offset, length);
         this.#ready();
