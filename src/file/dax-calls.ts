@@ -1,5 +1,5 @@
 /** DaxCalls: the file calls on memory, synchronous: flags, place and buffers are checked, then dax/ does the rest. */
-import { assert, isPromise } from "../base/index.ts";
+import { assert, isPromise, MediaError } from "../base/index.ts";
 import {
   daxProveWhole,
   daxRead,
@@ -72,11 +72,21 @@ export class DaxCalls implements FileCalls<"sync"> {
   preadv2(buffers: Buffers, offset: number, flags: number = 0): number {
     if (this.#isShort(buffers, offset, flags)) {
       const count = daxReadWhole(this.#file, buffers, offset);
-      // With the flag a read that stops tries again, to the byte: the long way does.
-      if (count === buffers.length || (count > 0 && flags === 0)) return count;
+      if (count === buffers.length) return count;
+      if (count > 0) return count + this.#readRest(buffers.subarray(count), offset + count, flags);
       if (count === 0 && flags === 0) throw this.#badAt(offset, buffers.length);
     }
     return this.#preadv2(buffers, offset, flags);
+  }
+
+  /** Goes on where a copy stopped: what stopped it may have passed, and with the flag every byte counts. @returns bytes */
+  #readRest(into: Uint8Array, offset: number, flags: number): number {
+    try {
+      return this.#preadv2(into, offset, flags);
+    } catch (error) {
+      if (error instanceof MediaError) return 0;
+      throw error;
+    }
   }
 
   #preadv2(buffers: Buffers, offset: number, flags: number): number {
