@@ -137,8 +137,22 @@ export class DaxDevice {
     checkRange({ offset, length: 0 }, Number.MAX_SAFE_INTEGER);
     if (!this.#alive || offset >= this.device.size) return "ENXIO";
     const range = this.#clip(alignOut({ offset, length: 1 }, 2 ** lsb));
-    if (source === "machineCheck") this.list(range);
+    if (source === "machineCheck") this.#list(range);
     return this.#fail(range, source);
+  }
+
+  /**
+   * Asks to move what a page holds elsewhere and to retire it (`soft_offline_page`): refused, because memory of a device has no other place.
+   *
+   * @throws {StorageError} EOPNOTSUPP, always
+   */
+  softOffline({ offset }: ByteRange): never {
+    const path = this.device.identity.name;
+    throw new StorageError(
+      "EOPNOTSUPP",
+      `Cannot move the page at offset ${offset} of ${path}: memory of a device stays where it is: write over it to heal it`,
+      { path, syscall: "madvise" },
+    );
   }
 
   /** Tells everyone who maps a range that it is bad, for a holder that knows the range is theirs (`mf_dax_kill_procs`). */
@@ -196,7 +210,7 @@ export class DaxDevice {
   }
 
   /** Puts a range on the device's list, where that can be; what is lost there stays lost (`nfit_handle_mce`). */
-  list(range: ByteRange): void {
+  #list(range: ByteRange): void {
     const bad = RangeSet.from(this.device.poison.bad(range));
     for (const part of Array.from(bad.gaps(range.offset, range.length)))
       (this.device as Telling).recordBad?.(part, "poisoned");

@@ -8,7 +8,7 @@
  * short count after progress.
  *
  * A recovery write heals what it covers, whole clear units or parts of them: clear and data are one step (R3), clean neighbours are kept
- * (R2), or it fails, and what is named is still bad (R5).
+ * (R2), what it stores is read back, so that it does not land on latent poison unseen, or it fails, and what is named is still bad (R5).
  */
 import { MediaError, roundDown, roundUp, type ByteRange } from "../base/index.ts";
 import type { Device } from "../device/index.ts";
@@ -56,8 +56,9 @@ function writeWindow(file: DaxFile, vector: IoVector, position: number): number 
   const granted = direct.probe(page, pages, "access");
   if (granted > 0) {
     const step = Math.min(granted * pageSize - inPage, wanted);
-    store(file, vector, { offset: at, length: step });
-    return step;
+    const stored = store(file, vector, { offset: at, length: step });
+    // Not even the first bytes stand: latent poison, which is known now.
+    return stored > 0 ? stored : heal(file, vector, { offset: at, length: step });
   }
   if (vector.mode === "failFast") return 0;
   if (vector.mode === "recovery") return heal(file, vector, { offset: at, length: wanted });
@@ -69,13 +70,27 @@ function writeWindow(file: DaxFile, vector: IoVector, position: number): number 
   return moved;
 }
 
-function store(file: DaxFile, vector: IoVector, { offset, length }: ByteRange): void {
+/** Stores where the list knows nothing bad; in recovery what was stored is read back. @returns bytes that stand */
+function store(file: DaxFile, vector: IoVector, { offset, length }: ByteRange): number {
   for (let done = 0; done < length;) {
     const piece = vector.peek(length - done);
-    file.direct.store(piece, offset + done);
+    if (vector.mode !== "recovery") file.direct.store(piece, offset + done);
+    else if (!storeAndProve(file, piece, offset + done)) return done;
     vector.advance(piece.length);
     done += piece.length;
   }
+  return length;
+}
+
+/** A store of a recovery write. @returns whether it stands: not where the memory refuses it, nor where it hides poison */
+export function storeAndProve({ direct }: DaxFile, piece: Uint8Array, at: number): boolean {
+  try {
+    direct.store(piece, at);
+  } catch (error) {
+    if (error instanceof MediaError) return false;
+    throw error;
+  }
+  return direct.stands(piece, at);
 }
 
 /** Heals all of a run, or as much from its start as can be healed. @returns bytes healed */

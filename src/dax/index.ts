@@ -6,6 +6,7 @@
  */
 export { mediaError, unknownPlace, type DaxFile } from "./dax-file.ts";
 export { daxRead } from "./dax-read.ts";
+export { daxProveWhole, daxReadWhole, daxWriteWhole } from "./dax-whole.ts";
 export { daxReadAround } from "./dax-read-around.ts";
 export { dataPieces, readAroundOf, type DataPiece, type ReadAround } from "./read-around.ts";
 export { daxWrite, nextHeal, shorterHeal } from "./dax-write.ts";

@@ -17,7 +17,7 @@ import type { DirectAccess } from "./direct-access.ts";
  * - "access": as a plain system call. Known bad ranges are not touched; a range found bad becomes known.
  *   A write heals what it covers in whole clear units; where it meets a part of a bad unit it fails and changes nothing.
  * - "recovery": `RWF_RECOVERY_DATA`. A read tries transient errors again; a write heals parts of units too, keeping
- *   their clean neighbours through an intent.
+ *   their clean neighbours through an intent, and is read back, so that it never lands on latent poison unseen.
  * - "failFast": one plain attempt because the caller has a replica: a read stops at the first bad byte (the rest is
  *   missing, "unread"), a write to a bad range fails.
  */
@@ -109,7 +109,8 @@ export interface Device {
   read(into: Uint8Array, offset: number, mode?: AccessMode): MaybePromise<ReadResult>;
 
   /**
-   * Writes all of `from` at `offset`. A write that heals is durable when it returns; another one after `flush`.
+   * Writes all of `from` at `offset`. A write that heals is durable when it returns, and so is every one in "recovery", which is read back past
+   * caches and heals what it turns out to lie on; another one after `flush`.
    *
    * @throws {MediaError} if a bad range cannot be healed: the ranges named are still bad (R5)
    */

@@ -41,10 +41,18 @@ export interface DirectAccess {
   store(from: Uint8Array, offset: number): void;
 
   /**
+   * Reads back what was stored, past whatever stands between, to prove it: latent poison under it becomes known. Memory that cannot have
+   * any (this process' own, a file on healthy storage) is not read. `RWF_RECOVERY_DATA` asks this of every store (R5).
+   *
+   * @returns whether all of it stands; where not, `heal` it
+   */
+  stands(from: Uint8Array, offset: number): boolean;
+
+  /**
    * Copies what there is before the first bad byte, by the list and the media, to the byte: the reading half of `RWF_RECOVERY_DATA`
    * ("recovery", which tries transient errors again), or one plain attempt ("failFast").
    *
-   * @returns bytes copied, from the start of the range
+   * @returns bytes copied, from the start of the range; `into` behind them is as it was
    */
   loadUpTo(into: Uint8Array, offset: number, mode: "recovery" | "failFast"): number;
 
@@ -54,6 +62,15 @@ export interface DirectAccess {
    * @throws {MediaError} if a bad range cannot be healed: the ranges named are still bad (R5)
    */
   heal(from: Uint8Array, offset: number): void;
+
+  /**
+   * Stores an aligned line of 64 bytes as MOVDIR64B does: where it is bad, known or latent, clear and data are one step, without an intent, and
+   * durable on return; elsewhere it is an ordinary store.
+   *
+   * @throws {MediaError} if the line is bad, and the device does not clear so or refuses (R5)
+   * @throws {RangeError} if it is not 64 bytes at a multiple of 64
+   */
+  storeLine(line: Uint8Array, offset: number): void;
 
   /** Zeros whole pages; clears poison in them, as `pmem_dax_zero_page_range`. @throws {MediaError} if a clear fails */
   zeroPages(page: number, pages: number): void;

@@ -8,13 +8,13 @@ import {
   SECTOR,
   type ByteRange,
 } from "../base/index.ts";
-import type { PoisonView } from "../poison/index.ts";
+import type { PoisonList, PoisonView } from "../poison/index.ts";
 import type { AccessMode, Capabilities, DeviceIdentity, ReadResult } from "./device.ts";
 import type { DirectAccess } from "./direct-access.ts";
 import type { Faults, MediaMemory } from "./media.ts";
 import type { PageStates } from "./page-states.ts";
 
-/** Bytes zeroed with one write. */
+/** Bytes zeroed, or read back, at once. */
 const CHUNK = 1024 * 1024;
 
 /** What the face needs of its device. */
@@ -25,14 +25,15 @@ export interface DirectOwner {
   readonly poison: PoisonView;
   readonly pages: PageStates;
   write(from: Uint8Array, offset: number, mode?: AccessMode): void;
+  storeLine(line: Uint8Array, offset: number): void;
 }
 
 /** What the rules ask of the device at every load and store: numbers, not ranges, because nothing is allocated on the good path. */
 export interface DirectRules {
-  /** Bytes that an intent keeps, which memory does not show: they come from there. @returns whether there are none */
-  isSettled(): boolean;
-  /** Whether the list names a byte of the range; an empty one is not looked into (R6). */
-  hasBad(offset: number, length: number): boolean;
+  /** Bytes that an intent keeps, which memory does not show: they come from there. */
+  readonly unsettled: { readonly empty: boolean };
+  /** Holds the list; an empty one is not looked into (R6). */
+  readonly ledger: { readonly list: Pick<PoisonList, "hasBad"> };
   /** Reads by the device's rules, on this thread. */
   read(into: Uint8Array, offset: number, mode: AccessMode): ReadResult;
   /** Confirms what a load found bad. */
@@ -52,6 +53,8 @@ export class DirectFace implements DirectAccess {
   readonly #device: DirectOwner;
   readonly #memory: MediaMemory;
   readonly #rules: DirectRules;
+  readonly #unsettled: DirectRules["unsettled"];
+  readonly #ledger: DirectRules["ledger"];
   readonly #pages: PageStates;
   readonly #size: number;
   readonly #pageSize: number;
@@ -60,6 +63,8 @@ export class DirectFace implements DirectAccess {
     this.#device = device;
     this.#memory = memory;
     this.#rules = rules;
+    this.#unsettled = rules.unsettled;
+    this.#ledger = rules.ledger;
     this.#pages = device.pages;
     this.#size = device.size;
     this.#pageSize = device.capabilities.pageSize;
@@ -72,7 +77,7 @@ export class DirectFace implements DirectAccess {
     checkSpan(start, 0, this.#size);
     const count = Math.min(pages, Math.ceil((this.#size - start) / pageSize));
     const length = Math.min(count * pageSize, this.#size - start);
-    if (!this.#rules.hasBad(start, length)) return count;
+    if (!this.#ledger.list.hasBad(start, length)) return count;
     return mode === "access" ? 0 : this.#stride(start, count);
   }
 
@@ -111,13 +116,11 @@ export class DirectFace implements DirectAccess {
 
   load(into: Uint8Array, offset: number): number {
     checkSpan(offset, into.length, this.#size);
-    if (!this.#pages.empty) return this.#loadPresent(into, offset);
-    return this.#load(into, offset);
+    return this.#pages.empty ? this.#load(into, offset) : this.#loadPresent(into, offset);
   }
 
   #load(into: Uint8Array, offset: number): number {
-    if (!this.#rules.isSettled())
-      return bytesBefore(this.#rules.read(into, offset, "access"), offset, into.length);
+    if (!this.#unsettled.empty) return this.#readUpTo(into, offset, "access");
     const faults = this.#memory.load(into, offset);
     if (faults.length === 0) return into.length;
     return bytesBefore(this.#rules.confirm(faults, into, offset), offset, into.length);
@@ -131,7 +134,21 @@ export class DirectFace implements DirectAccess {
   loadUpTo(into: Uint8Array, offset: number, mode: "recovery" | "failFast"): number {
     checkSpan(offset, into.length, this.#size);
     const present = into.subarray(0, this.#pages.presentLength(offset, into.length));
-    return bytesBefore(this.#rules.read(present, offset, mode), offset, present.length);
+    return this.#readUpTo(present, offset, mode);
+  }
+
+  /** Reads by the rules, through a buffer of its own: what is clean behind the first missing byte is not delivered. */
+  #readUpTo(into: Uint8Array, offset: number, mode: AccessMode): number {
+    const found = new Uint8Array(Math.min(CHUNK, into.length));
+    for (let done = 0; done < into.length;) {
+      const part = found.subarray(0, into.length - done);
+      const result = this.#rules.read(part, offset + done, mode);
+      const count = bytesBefore(result, offset + done, part.length);
+      into.set(part.subarray(0, count), done);
+      done += count;
+      if (count < part.length) return done;
+    }
+    return into.length;
   }
 
   heal(from: Uint8Array, offset: number): void {
@@ -140,10 +157,26 @@ export class DirectFace implements DirectAccess {
     this.#pages.noteClear({ offset, length: from.length });
   }
 
+  storeLine(line: Uint8Array, offset: number): void {
+    this.#device.storeLine(line, offset);
+  }
+
   store(from: Uint8Array, offset: number): void {
     if (!this.#pages.empty) this.#checkPresent(offset, from.length);
     this.#rules.beginStore(offset, from.length);
     this.#memory.store(from, offset);
+  }
+
+  stands(from: Uint8Array, offset: number): boolean {
+    if (this.#memory.mayHide?.(offset, from.length) !== true) return true;
+    const found = new Uint8Array(Math.min(CHUNK, from.length));
+    for (let done = 0; done < from.length; done += CHUNK) {
+      const wanted = from.subarray(done, done + CHUNK);
+      const into = found.subarray(0, wanted.length);
+      const { missing } = this.#rules.read(into, offset + done, "recovery");
+      if (missing.length > 0 || Buffer.compare(into, wanted) !== 0) return false;
+    }
+    return true;
   }
 
   /** Linux would fault in the kernel here: its copy into memory has no way out. */
@@ -169,7 +202,18 @@ export class DirectFace implements DirectAccess {
     const step = this.#pages.empty ? CHUNK : pageSize;
     const zeros = new Uint8Array(Math.min(step, Math.max(0, end - page * pageSize)));
     for (let at = page * pageSize; at < end; at += step) {
-      this.#device.write(zeros.subarray(0, Math.min(step, end - at)), at, "recovery");
+      this.#zero(zeros.subarray(0, Math.min(step, end - at)), at);
+    }
+  }
+
+  /** Clears what the list knows (`pmem_do_write`), or what a disk refuses; latent poison stays, as under any plain store. */
+  #zero(zeros: Uint8Array, offset: number): void {
+    const isBad = this.#ledger.list.hasBad(offset, zeros.length);
+    try {
+      this.#device.write(zeros, offset, isBad ? "recovery" : "access");
+    } catch (error) {
+      if (isBad || !(error instanceof MediaError)) throw error;
+      this.#device.write(zeros, offset, "recovery");
     }
   }
 
@@ -177,7 +221,7 @@ export class DirectFace implements DirectAccess {
     const pages = alignOut({ offset, length: from.length }, this.#pageSize);
     const length = Math.min(endOf(pages), this.#size) - pages.offset;
     const isWhole = pages.offset === offset && length === from.length;
-    const isBad = this.#rules.hasBad(pages.offset, length);
+    const isBad = this.#ledger.list.hasBad(pages.offset, length);
     if (isBad && !isWhole) return 0;
     if (!isBad && this.#pages.presentLength(offset, from.length) < from.length) return 0;
     try {

@@ -69,6 +69,8 @@ export class HealWrites {
 
   /** Cuts jobs; the list may change between two of them. */
   *jobs(poison: PoisonView, geometry: HealGeometry): Generator<HealJob> {
+    // R6: writes over good bytes, which the second half of a heal proves, ask an empty list nothing.
+    if (poison.empty) return;
     let last: HealJob | undefined;
     for (const [position, write] of this.sorted.entries()) {
       const reach = reachOf({ offset: write.offset, length: write.data.length }, geometry);

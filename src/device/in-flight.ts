@@ -12,20 +12,23 @@ export interface Pass extends ByteRange {
 /** The reads under way of one device. */
 export class InFlight {
   readonly #passes = new Set<Pass>();
+  /** How many there are: a set's own size is a call, and every store asks. */
+  #count = 0;
 
   begin(range: ByteRange): Pass {
     const pass = { offset: range.offset, length: range.length, stale: false };
     this.#passes.add(pass);
+    this.#count += 1;
     return pass;
   }
 
   end(pass: Pass): void {
-    this.#passes.delete(pass);
+    if (this.#passes.delete(pass)) this.#count -= 1;
   }
 
   /** Notes that a range changes. */
   touch(offset: number, length: number): void {
-    if (this.#passes.size === 0) return;
+    if (this.#count === 0) return;
     for (const pass of this.#passes) {
       if (pass.offset < offset + length && offset < endOf(pass)) pass.stale = true;
     }

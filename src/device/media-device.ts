@@ -41,8 +41,8 @@ import { Ledger, type LedgerOptions, type StateChanges } from "./ledger.ts";
 import { ListedReader } from "./listed-reader.ts";
 import type { Media } from "./media.ts";
 import { PageStates } from "./page-states.ts";
-import { geometryOf, healAll, type HealContext } from "./recovery-write.ts";
-import { anyBad, goodParts, inState } from "./states.ts";
+import { geometryOf, healAll, listRefused, type HealContext } from "./recovery-write.ts";
+import { anyBad, inState } from "./states.ts";
 import { Unsettled } from "./unsettled.ts";
 
 /** What a device is made of, beside its medium. */
@@ -101,10 +101,10 @@ export class MediaDevice implements ManagedDevice {
 
   #directRules(): DirectRules {
     return {
-      isSettled: () => this.#unsettled.empty,
+      unsettled: this.#unsettled,
+      ledger: this.ledger,
       read: (into, offset, mode) => this.#reader.readSync(into, offset, mode),
       confirm: (faults, into, offset) => this.#reader.confirmed(faults, into, offset),
-      hasBad: (offset, length) => this.ledger.list.hasBad(offset, length),
       beginStore: (offset, length) => {
         this.#checkWritable(offset, length);
         this.#ready();
@@ -143,29 +143,21 @@ export class MediaDevice implements ManagedDevice {
   write(from: Uint8Array, offset: number, mode: AccessMode = "access"): void {
     const range = { offset, length: from.length };
     this.change(range, () => {
-      if (!anyBad(this.poison, range)) this.#plainWrite(from, offset, mode);
-      else this.#healOne(from, offset, mode);
+      // In recovery also where nothing is known to be bad: what was written is read back, and heals what it turns out to lie on.
+      const isBad = anyBad(this.poison, range);
+      if (mode === "recovery" || isBad) this.#healOne(from, offset, mode);
+      else this.#plainWrite(from, offset);
+      if (isBad) this.pages.noteClear(range);
     });
   }
 
   /** What the medium refuses joins the list. That may be latent, or beside the write in a disk's block: only "recovery" heals it. */
-  #plainWrite(from: Uint8Array, offset: number, mode: AccessMode): void {
+  #plainWrite(from: Uint8Array, offset: number): void {
     try {
       this.media.write(from, offset);
     } catch (error) {
-      if (!(error instanceof MediaError)) throw error;
-      this.#listBad(error.ranges);
-      if (mode !== "recovery") throw error;
-      this.#healOne(from, offset, mode);
-    }
-  }
-
-  #listBad(ranges: readonly ByteRange[]): void {
-    for (const range of ranges) {
-      const parts = goodParts(this.poison, range);
-      this.ledger.mark(inState(parts, "poisoned"));
-      for (const { offset, length } of parts)
-        this.#context.emit({ offset, length, kind: "poisoned" });
+      if (error instanceof MediaError) listRefused(this.#context, error.ranges);
+      throw error;
     }
   }
 
@@ -178,7 +170,6 @@ export class MediaDevice implements ManagedDevice {
     const wholeWrites = mode === "access" && this.capabilities.clear === "firmware";
     const [failure] = healAll(this.#context, [{ offset, data: from }], { wholeWrites });
     if (failure !== undefined) throw failure;
-    this.pages.noteClear(range);
   }
 
   /** "access" heals whole clear units only, and decides that before any byte moves. */

@@ -17,10 +17,15 @@ export const NO_FAULTS: Faults = Object.freeze([]);
 export interface MediaMemory {
   /** The mapped bytes of a range, up to the end of their window. Bytes under a fault are no data. */
   view(range: ByteRange): Uint8Array;
-  /** Copies out of the memory (`_copy_mc_to_iter`), whatever windows it stands in. Stops at nothing: faults are told, not thrown. */
+  /** Copies out of the memory (`_copy_mc_to_iter`), whatever windows it stands in; stops at the first fault, which is told, not thrown, and leaves `into` behind it as it was. */
   load(into: Uint8Array, offset: number): Faults;
   /** Copies into the memory; not durable before the medium's `flush`. @throws {MediaError} as `Media.write` */
   store(from: Uint8Array, offset: number): void;
+  /**
+   * Whether a store into a range may lie on poison that nobody knows, so that only reading back tells whether it stands; absent where memory
+   * has no such poison.
+   */
+  mayHide?(offset: number, length: number): boolean;
 }
 
 /** Where bytes are. Callers keep inside `size`. */

@@ -2,6 +2,7 @@
 import { checkRange, StorageError, type ByteRange } from "../base/index.ts";
 import type { Capabilities } from "./device.ts";
 import type { DirectAccess } from "./direct-access.ts";
+import { checkLine } from "./line-store.ts";
 import type { MediaMemory } from "./media.ts";
 
 /** What the face needs of its device. */
@@ -47,6 +48,11 @@ export class NoRecoveryFace implements DirectAccess {
     this.#memory.store(from, offset);
   }
 
+  /** Nobody knows of any poison here, and calls with the flag are refused before. */
+  stands(): boolean {
+    return true;
+  }
+
   loadUpTo(into: Uint8Array, offset: number, mode: "recovery" | "failFast"): number {
     if (mode === "recovery") throw this.#owner.refusal("read");
     return this.load(into, offset);
@@ -55,6 +61,11 @@ export class NoRecoveryFace implements DirectAccess {
   heal(from: Uint8Array, offset: number): never {
     this.#owner.checkWritable({ offset, length: from.length });
     throw this.#owner.refusal("write");
+  }
+
+  storeLine(line: Uint8Array, offset: number): void {
+    checkLine(line, offset);
+    this.store(line, offset);
   }
 
   /** As `dcssblk_dax_zero_page_range`: plain zeros. */

@@ -200,15 +200,23 @@ function writeRest(context: HealContext, { sorted, failures, healed }: Progress)
 }
 
 /** @returns whether the medium took it; where not, the bytes it names join the list */
-function storeRest({ media, ledger }: HealContext, piece: Piece): boolean {
+function storeRest(context: HealContext, piece: Piece): boolean {
   try {
-    media.write(piece.data, piece.offset);
+    context.media.write(piece.data, piece.offset);
     return true;
   } catch (error) {
     if (!(error instanceof MediaError)) throw error;
-    for (const range of error.ranges)
-      ledger.mark(inState(goodParts(ledger.view, range), "poisoned"));
+    listRefused(context, error.ranges);
     return false;
+  }
+}
+
+/** Puts on the list what a medium refused to store into, and tells of it. */
+export function listRefused({ ledger, emit }: CarefulContext, ranges: readonly ByteRange[]): void {
+  for (const range of ranges) {
+    const parts = goodParts(ledger.view, range);
+    ledger.mark(inState(parts, "poisoned"));
+    for (const { offset, length } of parts) emit({ offset, length, kind: "poisoned" });
   }
 }
 

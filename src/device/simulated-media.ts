@@ -89,10 +89,24 @@ export class SimulatedMedia implements Media {
       view: (range) => memory.view(range),
       load: (into, offset) => {
         if (this.#isWhole(offset, into.length)) return memory.load(into, offset);
-        return this.#readAround(into, offset, (piece, at) => memory.load(piece, at));
+        return this.#loadUpTo(into, offset, memory);
       },
       store: (from, offset) => this.#store(from, offset, memory),
+      mayHide: (offset, length) => !this.#isWhole(offset, length),
     };
+  }
+
+  /** A copy out of memory goes no further than the first fault, and knows of no other. */
+  #loadUpTo(into: Uint8Array, offset: number, memory: MediaMemory): Faults {
+    const { poison, transient } = this.#faults;
+    const firsts = [poison.first(offset, into.length), transient.first(offset, into.length)];
+    const [first] = firsts
+      .filter((range) => range !== undefined)
+      .sort((one, other) => one.offset - other.offset);
+    if (first === undefined) return memory.load(into, offset);
+    const faults = RangeSet.from(this.#hit(first));
+    const before = memory.load(into.subarray(0, first.offset - offset), offset);
+    return before.length > 0 ? before : [...faults].slice(0, 1);
   }
 
   /** Turns a fault on or off, now. Poison is rounded out to whole poison units. */

@@ -236,6 +236,10 @@ function sliceDirect(device: Device, window: ByteRange): DirectAccess | undefine
       checkRange({ offset, length: from.length }, window.length);
       direct.store(from, window.offset + offset);
     },
+    stands(from, offset) {
+      checkRange({ offset, length: from.length }, window.length);
+      return direct.stands(from, window.offset + offset);
+    },
     loadUpTo(into, offset, mode) {
       checkRange({ offset, length: into.length }, window.length);
       return direct.loadUpTo(into, window.offset + offset, mode);
@@ -243,6 +247,10 @@ function sliceDirect(device: Device, window: ByteRange): DirectAccess | undefine
     heal(from, offset) {
       checkRange({ offset, length: from.length }, window.length);
       direct.heal(from, window.offset + offset);
+    },
+    storeLine(line, offset) {
+      checkRange({ offset, length: line.length }, window.length);
+      direct.storeLine(line, window.offset + offset);
     },
     zeroPages(page, pages) {
       checkRange({ offset: page * pageSize, length: 0 }, window.length);

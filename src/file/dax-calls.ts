@@ -1,9 +1,13 @@
 /** DaxCalls: the file calls on memory, synchronous: flags, place and buffers are checked, then dax/ does the rest. */
-import { assert, isPromise } from "../base/index.ts";
+import { assert, isPromise, MediaError } from "../base/index.ts";
 import {
+  daxProveWhole,
   daxRead,
   daxReadAround,
+  daxReadWhole,
   daxWrite,
+  daxWriteWhole,
+  mediaError,
   IoVector,
   type DaxFile,
   type ReadAround,
@@ -23,6 +27,7 @@ import {
   modeOf,
   RWF_APPEND,
   RWF_DSYNC,
+  RWF_RECOVERY_DATA,
   RWF_SYNC,
   type FlagContext,
 } from "./rwf-flags.ts";
@@ -47,6 +52,8 @@ export class DaxCalls implements FileCalls<"sync"> {
   readonly #place: WritePlace;
   readonly #cursor: Cursor;
   readonly #mode: AccessMode;
+  /** Whether all of the device can be asked for recovery. */
+  readonly #recovers: boolean;
   readonly #reads: FlagContext;
   readonly #writes: FlagContext;
   /** Taken for the time of a call: a listener may call again from inside one. */
@@ -57,11 +64,32 @@ export class DaxCalls implements FileCalls<"sync"> {
     this.#place = place;
     this.#cursor = cursor;
     this.#mode = mode;
+    this.#recovers = file.device.capabilities.recovers;
     this.#reads = { syscall: "preadv2", name: file.name, face: "dax" };
     this.#writes = { syscall: "pwritev2", name: file.name, face: "dax" };
   }
 
   preadv2(buffers: Buffers, offset: number, flags: number = 0): number {
+    if (this.#isShort(buffers, offset, flags)) {
+      const count = daxReadWhole(this.#file, buffers, offset);
+      if (count === buffers.length) return count;
+      if (count > 0) return count + this.#readRest(buffers.subarray(count), offset + count, flags);
+      if (count === 0 && flags === 0) throw this.#badAt(offset, buffers.length);
+    }
+    return this.#preadv2(buffers, offset, flags);
+  }
+
+  /** Goes on where a copy stopped: what stopped it may have passed, and with the flag every byte counts. @returns bytes */
+  #readRest(into: Uint8Array, offset: number, flags: number): number {
+    try {
+      return this.#preadv2(into, offset, flags);
+    } catch (error) {
+      if (error instanceof MediaError) return 0;
+      throw error;
+    }
+  }
+
+  #preadv2(buffers: Buffers, offset: number, flags: number): number {
     checkFlags(flags, this.#reads);
     const mode = modeOf(flags, this.#mode, this.#reads);
     const at = this.#begin(buffers, offset);
@@ -79,6 +107,17 @@ export class DaxCalls implements FileCalls<"sync"> {
   }
 
   pwritev2(buffers: Buffers, offset: number, flags: number = 0): number {
+    if (this.#isShort(buffers, offset, flags) && this.#place.frozen === undefined) {
+      const isDone =
+        flags === 0
+          ? daxWriteWhole(this.#file, buffers, offset)
+          : daxProveWhole(this.#file, buffers, offset);
+      if (isDone) return buffers.length;
+    }
+    return this.#pwritev2(buffers, offset, flags);
+  }
+
+  #pwritev2(buffers: Buffers, offset: number, flags: number): number {
     checkFlags(flags, this.#writes);
     const mode = modeOf(flags, this.#mode, this.#writes);
     const at = (flags & RWF_APPEND) === 0 ? this.#begin(buffers, offset) : this.#file.size;
@@ -96,6 +135,24 @@ export class DaxCalls implements FileCalls<"sync"> {
     } finally {
       this.#spare = vector;
     }
+  }
+
+  /** Whether a call may take the short way: one buffer, a plain place, no flag or the one of recovery alone, and a plain handle. */
+  #isShort(buffers: Buffers, offset: number, flags: number): buffers is Uint8Array {
+    return (
+      (flags === 0 || (flags === RWF_RECOVERY_DATA && this.#recovers)) &&
+      this.#mode === "access" &&
+      offset >= 0 &&
+      Number.isSafeInteger(offset) &&
+      buffers instanceof Uint8Array &&
+      buffers.length <= CALL_BYTES_MAX
+    );
+  }
+
+  #badAt(offset: number, length: number): Error {
+    const { extents } = this.#file;
+    const range = { offset: extents.deviceOf(extents.find(offset), offset), length };
+    return mediaError(this.#file, "preadv2", range);
   }
 
   readRecover(into: Uint8Array, offset: number): ReadAround {

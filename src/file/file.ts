@@ -24,7 +24,8 @@ export const CALL_BYTES_MAX = 0x7fff_f000;
 /** The calls of an open file; `Wait` says how they answer: at once, or in time. */
 export interface FileCalls<Wait extends "sync" | "async"> {
   /**
-   * Reads into the buffers, one after the other. Holes and unwritten extents read as zeros.
+   * Reads into the buffers, one after the other. Holes and unwritten extents read as zeros. Behind the count the buffers are as they were on
+   * face "dax"; on a block face, where a request is one, other clean bytes of the range may stand at their places. Bad ones never (R1).
    *
    * @param offset bytes; -1 reads at the file's position and moves it
    * @param flags RWF_ flags. @default 0

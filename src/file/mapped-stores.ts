@@ -58,37 +58,21 @@ export class MappedStores {
   }
 
   /**
-   * Stores a line, and heals it where it is bad, known or latent.
+   * Stores a line, and heals it where it is bad, known or latent, in the device's own one step.
    *
    * @returns why it could not be healed; `undefined` where it is stored
    */
   storeLine(line: Uint8Array, offset: number): MediaError | undefined {
     this.#check(offset, LINE);
     const { extents, direct } = this.#file;
-    const at = extents.deviceOf(extents.find(offset), offset);
     try {
-      if (this.#isGoodLine(at)) direct.store(line, at);
-      else direct.heal(line, at);
+      direct.storeLine(line, extents.deviceOf(extents.find(offset), offset));
       return undefined;
     } catch (error) {
       if (!(error instanceof MediaError)) throw error;
       this.#parts.recorder.refuse(offset);
       return error;
     }
-  }
-
-  /** Whether a line needs no heal. One that cannot be looked at, because its page has no address, is listed, so that it is healed. */
-  #isGoodLine(at: number): boolean {
-    const { dax, recorder } = this.#parts;
-    const { poison } = this.#file.device;
-    const line = { offset: at, length: LINE };
-    const isListed = (): boolean => poison.bad(line)[Symbol.iterator]().next().done !== true;
-    if (isListed()) return false;
-    const isWhole = this.#loads.copy(new Uint8Array(LINE), at) === LINE;
-    // What the look met is no fault of the program's: the line is written, not read.
-    recorder.take();
-    if (!isWhole && !isListed()) dax.list(line);
-    return isWhole;
   }
 
   #piece(from: Uint8Array, position: number): number {

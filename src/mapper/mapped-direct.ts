@@ -81,6 +81,13 @@ class MappedDirect implements DirectAccess {
     });
   }
 
+  stands(from: Uint8Array, offset: number): boolean {
+    const count = this.#each(from, offset, (direct, bytes, at) =>
+      direct.stands(bytes, at) ? bytes.length : 0,
+    );
+    return count === from.length;
+  }
+
   loadUpTo(into: Uint8Array, offset: number, mode: "recovery" | "failFast"): number {
     return this.#each(into, offset, (direct, bytes, at) => direct.loadUpTo(bytes, at, mode));
   }
@@ -88,6 +95,13 @@ class MappedDirect implements DirectAccess {
   heal(from: Uint8Array, offset: number): void {
     this.#change(from, offset, (direct, bytes, at) => {
       direct.heal(bytes, at);
+      return bytes.length;
+    });
+  }
+
+  storeLine(line: Uint8Array, offset: number): void {
+    this.#change(line, offset, (direct, bytes, at) => {
+      direct.storeLine(bytes, at);
       return bytes.length;
     });
   }

@@ -7,6 +7,7 @@
  * whose directory was not synced is gone, and after a failed sync nothing since the last good one is durable.
  */
 import type { MaybePromise } from "../base/index.ts";
+import type { FileMapping } from "./mapping.ts";
 
 /** How a file is opened. */
 export interface OpenOptions {
@@ -42,6 +43,8 @@ export interface HostFile {
   sync(): void;
   /** Drops what the page cache holds of a range, so that the next read asks the device. Absent where there is no cache to drop. */
   dropCache?(offset: number, length: number): void;
+  /** The file mapped, in an implementation's own way: one that models a machine has no memory of it. @default what `mapFile` makes */
+  map?(): FileMapping;
   /** Closes, which drops the lock. Closing twice is allowed. */
   close(): void;
 }

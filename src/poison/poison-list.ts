@@ -109,6 +109,7 @@ export class PoisonList implements PoisonView {
    * answers for most ranges, two look-ups for the rest.
    */
   hasBad(offset: number, length: number): boolean {
+    if (this.#empty) return false;
     return this.#poisoned.intersects(offset, length) || this.#lost.intersects(offset, length);
   }
 

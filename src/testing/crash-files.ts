@@ -10,6 +10,8 @@
  * - After a sync that failed, nothing since the last good one is durable, not even after a later sync that succeeds: the system
  *   has forgotten that those pages were dirty. Reads go on showing them, as the page cache does.
  * - A write that fails may have stored a part of its bytes.
+ * - A mapped file is the same page cache: a store is a write that has no system call, and lost, torn and synced as one. What a program
+ *   stores through a `view` the model does not see; `copyIn` it does.
  * - Locks belong to an open file and end with it, or with the machine. A second open waits for nothing: EBUSY.
  *
  * How to test with it: run a workload once and read `operations`; then for each n up to that number run it again with
@@ -24,8 +26,15 @@
  * Paths are names in directories that are always there; nothing is normalised.
  */
 import { dirname } from "node:path";
-import { assert, createPrng, StorageError, type ErrorCode, type Prng } from "../base/index.ts";
-import type { HostFile, HostFileInfo, HostFiles, OpenOptions } from "../os/index.ts";
+import {
+  assert,
+  checkSpan,
+  createPrng,
+  StorageError,
+  type ErrorCode,
+  type Prng,
+} from "../base/index.ts";
+import type { FileMapping, HostFile, HostFileInfo, HostFiles, OpenOptions } from "../os/index.ts";
 import type { ContentChange } from "./crash-bytes.ts";
 import { CrashInode } from "./crash-inode.ts";
 
@@ -340,6 +349,28 @@ class OpenFile implements HostFile {
   sync(): void {
     this.#check();
     this.#world.sync(this.#parts);
+  }
+
+  map(): FileMapping {
+    const size = this.size();
+    const read = (into: Uint8Array, offset: number): void => {
+      checkSpan(offset, into.length, size);
+      this.readSync(into, offset);
+    };
+    return {
+      size,
+      view: ({ offset, length }) => {
+        const bytes = new Uint8Array(length);
+        read(bytes, offset);
+        return bytes;
+      },
+      copyOut: read,
+      copyIn: (from, offset) => {
+        checkSpan(offset, from.length, size);
+        this.writeSync(from, offset);
+      },
+      close: () => undefined,
+    };
   }
 
   close(): void {

@@ -121,6 +121,32 @@ const CHECKS: readonly Check[] = [
     },
   ],
   [
+    "load() and loadUpTo() touch nothing behind what they count, and load() knows of the first bad range alone",
+    async (it) => {
+      const { direct, page } = faceOf(it);
+      await it.fill();
+      const bad = it.poison({ offset: page * 2, latent: true });
+      const other = it.poison({ offset: page * 3, latent: true });
+      const loads = [
+        (into: Uint8Array) => direct.load(into, page),
+        (into: Uint8Array) => direct.loadUpTo(into, page, "recovery"),
+        (into: Uint8Array) => direct.loadUpTo(into, page, "failFast"),
+      ];
+      for (const load of loads) {
+        const into = new Uint8Array(page * 4).fill(0xee);
+        const count = load(into);
+        assert.equal(count, bad.offset - page);
+        assert.equal(
+          Buffer.compare(into.subarray(0, count), it.content.subarray(page, bad.offset)),
+          0,
+        );
+        assert.ok(into.subarray(count).every((byte) => byte === 0xee));
+        if (load === loads[0]) assert.deepEqual(it.statesOf(other), ["unread"]);
+      }
+      await it.expect([bad, other]);
+    },
+  ],
+  [
     "R1: load() is told what an open intent keeps, and of the list's bytes nothing",
     async (it) => {
       const { direct, page } = faceOf(it);
@@ -153,6 +179,25 @@ const CHECKS: readonly Check[] = [
       await it.expect([]);
       await it.device.flush();
       assert.throws(() => direct.store(data, it.device.size - 1), RangeError);
+    },
+  ],
+  [
+    "R5: stands() tells a store from one that lies on latent poison, which is known from then on",
+    async (it) => {
+      const { direct, page } = faceOf(it);
+      await it.fill();
+      const data = it.prng.bytes(page * 2);
+      direct.store(data, page);
+      assert.equal(direct.stands(data, page), true);
+      it.content.set(data, page);
+      if (!it.heals) return;
+      const bad = it.poison({ offset: page * 2, latent: true });
+      direct.store(data, page);
+      const isHealed = it.device.capabilities.clear === "overwrite";
+      assert.equal(direct.stands(data, page), isHealed);
+      if (isHealed) it.content.set(data, page);
+      else assert.deepEqual(it.statesOf(bad), ["poisoned"]);
+      await it.expect(isHealed ? [] : [bad]);
     },
   ],
   [

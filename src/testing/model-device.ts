@@ -89,10 +89,8 @@ export class ModelDevice {
 
   /** @returns whether the write works */
   write(range: ByteRange, data: Uint8Array, mode: AccessMode): boolean {
-    if (!this.#holdsBad(range)) {
-      if (this.#plainWrite(range, data)) return true;
-      return mode === "recovery" && this.heal([{ offset: range.offset, data }])[0] === true;
-    }
+    if (mode === "recovery") return this.heal([{ offset: range.offset, data }])[0] === true;
+    if (!this.#holdsBad(range)) return this.#plainWrite(range, data);
     if (mode === "failFast") return false;
     const isInTheWay = bytesOf(this.#reach(range)).filter((at) => this.#isBad(at));
     const isWhole = isInTheWay.every((at) => {

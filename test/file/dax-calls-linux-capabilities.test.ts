@@ -189,7 +189,9 @@ function withoutRecoveryWrite(direct: DirectAccess): DirectAccess {
     load: (into, offset) => direct.load(into, offset),
     loadUpTo: (into, offset, mode) => direct.loadUpTo(into, offset, mode),
     store: (from, offset) => direct.store(from, offset),
+    stands: (from, offset) => direct.stands(from, offset),
     heal: (from, offset) => direct.heal(from, offset),
+    storeLine: (line, offset) => direct.storeLine(line, offset),
     zeroPages: (page, pages) => direct.zeroPages(page, pages),
     recoveryWrite: () => 0,
   };

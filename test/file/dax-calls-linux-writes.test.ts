@@ -251,7 +251,7 @@ describe("pwritev2() answers as Linux", () => {
   });
 });
 
-/** With the flag alignment does not matter: the units that hold poison under the write are cleared, and nothing else. */
+/** With the flag alignment does not matter: the units that hold poison under the write are cleared, latent ones too, and nothing else. */
 function flagged(row: LinuxRow): LinuxRow {
   const [, offset, length] = row.call;
   const written = { offset, length };
@@ -261,14 +261,13 @@ function flagged(row: LinuxRow): LinuxRow {
     call: row.call,
     flags: RWF_RECOVERY_DATA,
     ret: length,
-    clears: known.flatMap((bad) => {
+    clears: [...known, ...rangesOf(row.latent)].flatMap((bad) => {
       const part = intersect(bad, written);
       return part === undefined ? [] : [[part.offset, part.length] as const];
     }),
     list: sectorsOf(known.flatMap((bad) => without(bad, written))),
     ...(row.known === undefined ? {} : { known: row.known }),
     ...(row.latent === undefined ? {} : { latent: row.latent }),
-    ...(row.unreadable === undefined ? {} : { unreadable: row.unreadable }),
   };
 }
 

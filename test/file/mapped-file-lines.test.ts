@@ -1,10 +1,14 @@
 /** copyMc and line stores of a mapped file: S25 and R5. */
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { MediaError } from "../../src/base/index.ts";
-import { BUS_MCEERR_AR, daxDeviceOf } from "../../src/dax/index.ts";
+import { BUS_MCEERR_AR, daxDeviceOf, ExtentTable } from "../../src/dax/index.ts";
+import { sliceDevice, type DirectAccess } from "../../src/device/index.ts";
+import { loadTable, mappedDevice, parseTable } from "../../src/mapper/index.ts";
 import { mapFile } from "../../src/file/index.ts";
 import { content, expectBytes, listed, PAGE, testFile } from "../dax/support/dax-file.ts";
 import { faultOf } from "./support/fault-of.ts";
+
+const EXTENT = { offset: 0, kind: "data", device: 0 } as const;
 
 describe("copyMc", () => {
   test("R1: copyMc() returns what is not copied, to the byte, for known and latent poison, and throws nothing", () => {
@@ -67,6 +71,27 @@ describe("storeLine", () => {
       wanted.fill(0x11, 512, 576);
       expectBytes(into, wanted);
     }
+  });
+
+  test("storeLine() is the device's line store, through slices and tables too: no heal, and no sync where the line is good", () => {
+    const file = testFile({ clear: "atomic", poisonUnit: 64, clearUnit: 64 });
+    const lines = vi.spyOn(file.device, "storeLine");
+    const writes = vi.spyOn(file.device, "write");
+    const slice = sliceDevice(file.device, { offset: PAGE, length: PAGE });
+    const rows = parseTable("0 16 linear disk 0", "table");
+    const table = mappedDevice(loadTable(rows, { path: "table", lookup: () => file.device }), {
+      name: "table",
+    });
+    file.device.inject({ offset: PAGE + 64, length: 1 });
+    const whole = { extents: new ExtentTable([{ ...EXTENT, length: PAGE }]), size: PAGE };
+    for (const device of [file.device, slice, table]) {
+      const direct = device.direct as DirectAccess;
+      const mapping = mapFile({ ...file, ...whole, device, direct });
+      expect(mapping.storeLine(line, 64)).toBe(64);
+    }
+    expect(lines.mock.calls.map(([, offset]) => offset)).toEqual([64, PAGE + 64, 64]);
+    expect(writes).not.toHaveBeenCalled();
+    expect(listed(file)).toEqual([]);
   });
 
   test("S25: storeLine() elsewhere is an ordinary store, and faults on a known bad page", () => {

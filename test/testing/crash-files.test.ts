@@ -226,3 +226,31 @@ describe("open()", () => {
     expect(() => file.size()).toThrow("closed");
   });
 });
+
+test("a store through map() is read at once, counted, and lost or torn at sectors until a sync", () => {
+  const files = createCrashFiles({ seed: 1 });
+  const file = files.open("/d/mapped", { access: "create" });
+  file.writeSync(new Uint8Array(8192).fill(1), 0);
+  file.sync();
+  files.syncDirectoryOf("/d/mapped");
+  const mapping = file.map?.();
+  const before = files.operations;
+  mapping?.copyIn(new Uint8Array(4096).fill(2), 2048);
+  expect(files.operations).toBe(before + 1);
+  const bytesOf = (world: CrashFiles): Uint8Array => {
+    const into = new Uint8Array(8192);
+    world.open("/d/mapped").map?.().copyOut(into, 0);
+    return into;
+  };
+  expect(bytesOf(files).filter((byte) => byte === 2).length).toBe(4096);
+  expect(bytesOf(files.crash("nothing")).includes(2)).toBe(false);
+  const torn = Array.from({ length: 40 }, (_, draw) => {
+    const left = bytesOf(files.crash(createPrng(draw)));
+    return left.filter((byte) => byte === 2).length;
+  });
+  expect(torn.every((count) => count % 512 === 0)).toBe(true);
+  expect(torn.some((count) => count > 0 && count < 4096)).toBe(true);
+  file.sync();
+  expect(bytesOf(files.crash("nothing")).filter((byte) => byte === 2).length).toBe(4096);
+  expect(() => mapping?.copyIn(new Uint8Array(2), 8191)).toThrow(RangeError);
+});

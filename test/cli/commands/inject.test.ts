@@ -99,9 +99,20 @@ describe("theriac inject", () => {
     ["a plan and a seed", ["--plan", "x", "--random", "1"]],
     ["a count without a seed", ["--at", "0", "--length", "64", "--count", "3"]],
     ["--latent of another fault", ["--at", "0", "--length", "64", "--fault", "slow", "--latent"]],
-  ])("refuses %s with 2 and changes nothing", async (_what, args) => {
+  ])("S07: refuses %s with 2 and changes nothing", async (_what, args) => {
     const before = readFileSync(`${place.image}.theriac`);
     const run = await theriacJson(["inject", place.image, ...args]);
+    expect(run).toMatchObject({ code: 2, document: { code: "USAGE" } });
+    expect(readFileSync(`${place.image}.theriac`)).toEqual(before);
+  });
+
+  test.each([
+    ["a block", ["--at", "0"]],
+    ["a count", ["--length", "64"]],
+    ["a kind of fault", ["--fault", "poison"]],
+  ])("S08: refuses to tell the status together with %s, with 2", async (_what, args) => {
+    const before = readFileSync(`${place.image}.theriac`);
+    const run = await theriacJson(["list", place.image, ...args]);
     expect(run).toMatchObject({ code: 2, document: { code: "USAGE" } });
     expect(readFileSync(`${place.image}.theriac`)).toEqual(before);
   });

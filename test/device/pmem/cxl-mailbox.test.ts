@@ -102,7 +102,7 @@ test("getPoisonList() of more than a call holds says MORE, and goes on with the 
   expect(mailbox.getPoisonList({ offset: 128, length: 64 }).records.length).toBe(1);
 });
 
-test("getPoisonList() of more than the device has room for says OVERFLOW and since when", () => {
+test("S15: getPoisonList() of more than the device has room for says OVERFLOW and since when", () => {
   let nowMs = 1000;
   const clock = { now: () => nowMs, sleep: () => Promise.resolve() };
   const { device, mailbox } = cxl({ maxRecords: 2, clock });

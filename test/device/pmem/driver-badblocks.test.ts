@@ -126,7 +126,7 @@ test("S33: what was healed does not come back when the driver attaches again; wh
   expect(new DriverBadblocks(device).read()).toBe("32 8\n");
 });
 
-test("S34: an fsdax namespace counts from its data, a raw one from its start", () => {
+test("S17: S34 of the kernel: an fsdax namespace counts from its data, a raw one from its start", () => {
   const { device } = deviceOf();
   const dataOffset = 2 * PAGE;
   injectSectors(device, 20, 4);

@@ -65,7 +65,7 @@ function checkSums(result: Repair): void {
 }
 
 describe("repair() with a backup directory", () => {
-  test("R2, R8: restores exactly what was there, and moves nothing (S31)", async () => {
+  test("S31: R2, R8: restores exactly what was there, and moves nothing", async () => {
     const target = await memoryTarget(treeImage());
     const pristine = Uint8Array.from(target.bytes);
     for (const [path, offset] of [
@@ -259,7 +259,7 @@ describe("repair() with a backup directory", () => {
     expect(result.sums.left).toBe(0);
   });
 
-  test("R5, R9: a device that refuses to clear keeps its list (S32)", async () => {
+  test("S32: R5, R9: a device that refuses to clear keeps its list", async () => {
     const target = await memoryTarget(treeImage());
     const bad = await placeOf(target.map, "/docs/big.bin", 100_000 - (100_000 % 4096));
     target.device.inject({ offset: bad, length: 1024 });

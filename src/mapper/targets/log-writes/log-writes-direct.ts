@@ -49,6 +49,15 @@ export class LogWritesDirect implements DirectAccess {
     this.#change(from, offset, () => this.#direct.store(from, offset));
   }
 
+  /** A proof changes nothing, so nothing is logged. */
+  stands(from: Uint8Array, offset: number): boolean {
+    return this.#direct.stands(from, offset);
+  }
+
+  storeLine(line: Uint8Array, offset: number): void {
+    this.#change(line, offset, () => this.#direct.storeLine(line, offset));
+  }
+
   heal(from: Uint8Array, offset: number): void {
     this.#change(from, offset, () => this.#direct.heal(from, offset));
   }
