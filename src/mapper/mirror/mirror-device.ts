@@ -167,14 +167,16 @@ export class MirrorDevice implements ManagedDevice {
     if (from.length === 0) return undefined;
     return this.#turns.exclusively(range, () => {
       this.#reads.touch(offset, from.length);
-      return after(this.#log.begin(range), () => this.#store({ offset, data: from }, mode));
+      const write = { offset, data: from };
+      return after(this.#log.begin(range), () => this.#store(write, mode));
     });
   }
 
-  /** A plain write of every fresh leg; only where one does not take it there is more to do. */
+  /** A plain write of every fresh leg; only where one does not take it there is more to do. In recovery each leg heals at once: it looks for what is latent. */
   #store(write: HealWrite, mode: AccessMode): MaybePromise<void> {
     const { offset, data } = write;
     const storing = new Storing(this.#context(), [write]);
+    if (mode === "recovery") return this.#mend(storing, write, mode);
     let failed = false;
     const steps = this.copies.legs.flatMap((leg) =>
       Array.from(this.copies.freshParts(leg, { offset, length: data.length }), (part) => ({

@@ -111,13 +111,21 @@ export class Storing {
     const failures: (Error | undefined)[] = [];
     for (const { offset, data } of this.#writes) {
       const range = { offset, length: data.length };
-      if (this.isStored(range)) failures.push(await this.#rememberMissed(range));
-      else {
+      if (this.isStored(range)) {
+        const failure = await this.#rememberMissed(range);
+        failures.push(failure ?? this.#whyBad(range));
+      } else {
         await this.#makeAlike(range);
         failures.push(this.#failure(range));
       }
     }
     return failures;
+  }
+
+  /** A plain write takes no notice of what is latent under it; what came to light meanwhile, while another leg was healed, is told. */
+  #whyBad(range: ByteRange): Error | undefined {
+    for (const _ of this.#context.poison.bad(range)) return this.#failure(range);
+    return undefined;
   }
 
   async #rememberMissed(range: ByteRange): Promise<Error | undefined> {
