@@ -11,6 +11,7 @@
 import {
   alignOut,
   endOf,
+  MediaError,
   StorageError,
   type ByteRange,
   type MaybePromise,
@@ -128,10 +129,30 @@ export class CacheMetadata {
     );
   }
 
-  /** Makes all that was written durable. */
+  /** Makes all that was written durable, and writes again from memory what of the metadata went bad meanwhile. */
   commit(): MaybePromise<void> {
+    return after(this.#healOwn(), () =>
+      this.#table.uncommitted === 0 ? this.settle() : this.#commitNew(),
+    );
+  }
+
+  #healOwn(): MaybePromise<void> {
+    const { cache, start } = this.#place;
+    if (!this.#formatted || cache.poison.empty) return undefined;
+    const all = { offset: start, length: this.#table.metadata };
+    return inTurn([...cache.poison.bad(all)], ({ offset, length }) =>
+      rescued(
+        () => this.#write({ offset: offset - start, length }),
+        (error) => {
+          // it stays bad, and whoever opens the cache next is told
+          if (!(error instanceof MediaError)) throw error;
+        },
+      ),
+    );
+  }
+
+  #commitNew(): MaybePromise<void> {
     const table = this.#table;
-    if (table.uncommitted === 0) return this.settle();
     return this.#guarded(() =>
       after(this.#writeEntries(table.pending()), () => {
         table.erased();
@@ -145,12 +166,29 @@ export class CacheMetadata {
     );
   }
 
+  /**
+   * Commits, and makes durable that no older copy of a block is left: what a commit replaced, and what a crash left. Only then may the newest
+   * one be erased: the older would take its place.
+   */
+  commitAlone(): MaybePromise<void> {
+    return after(this.commit(), () => {
+      const table = this.#table;
+      if (!table.hasDoomed) return this.settle();
+      return this.#guarded(() =>
+        after(this.#writeEntries(table.pending()), () => {
+          table.erased();
+          return this.#flush();
+        }),
+      );
+    });
+  }
+
   /** Makes durable what was written in place or erased, without a commit. */
   settle(): MaybePromise<void> {
     return this.#dirty ? this.#guarded(() => this.#flush()) : undefined;
   }
 
-  /** Erases entries whose blocks the origin has now, durably. Nothing must be uncommitted, or erased and not durably so. */
+  /** Erases entries whose blocks the origin has now, durably; after `commitAlone`. */
   release(entries: readonly number[]): MaybePromise<void> {
     this.#table.release(entries);
     return this.#guarded(() => after(this.#writeEntries(entries), () => this.#flush()));
@@ -168,7 +206,8 @@ export class CacheMetadata {
     this.checkUsable();
     return rescued(change, (error) => {
       this.#failure ??= error;
-      throw this.#failed(error, (error as Error).message);
+      if (!(error instanceof StorageError)) throw error;
+      throw this.#failed(error, error.message);
     });
   }
 

@@ -276,7 +276,7 @@ export class CachedDevice implements ManagedDevice {
   emptyCache(): MaybePromise<void> {
     this.#checkChange({ offset: 0, length: 0 });
     return this.change([], () =>
-      after(this.writeBack.all(), () => {
+      after(after(this.writeBack.all(), () => this.#args.origin.flush()), () => {
         const kept = this.places.parts({ offset: 0, length: this.size });
         let at = 0;
         const ranges = kept.flatMap(({ cached, length }): BadRange[] => {

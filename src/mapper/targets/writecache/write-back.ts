@@ -72,7 +72,7 @@ export class WriteBack {
     const { metadata } = this.#context;
     const { index } = metadata.table;
     let left = index.size;
-    return after(this.#settled(), () =>
+    return after(metadata.commitAlone(), () =>
       whileTrue(() => {
         const runs = this.#nextRuns(Math.min(BATCH, left, wanted()));
         if (runs.length === 0) return false;
@@ -80,12 +80,6 @@ export class WriteBack {
         return after(this.#writeRuns(runs), () => true);
       }),
     );
-  }
-
-  /** All is committed, and what a commit replaced is durably gone: else an older copy could outlive a newer one. */
-  #settled(): MaybePromise<void> {
-    const { metadata } = this.#context;
-    return after(metadata.commit(), () => metadata.settle());
   }
 
   /** The next blocks by address, in runs. */
