@@ -81,9 +81,9 @@ async function makeOne(folder: string, name: string, prng: Prng): Promise<void> 
     // left in the middle of work: in mode "p" what nobody flushed is not there for whoever opens the images next
     if (MADE[name]?.startsWith("p") === true) await device.write(prng.bytes(9000), 20_000);
     const images = ["origin", "cache"].map((kind) => join(folder, `${name}.${kind}`));
-    const left = images.map((path) => readFileSync(path));
+    const left = images.map((image) => readFileSync(image));
     await device.close();
-    for (const [at, path] of images.entries()) writeFileSync(path, left[at] as Uint8Array);
+    for (const [at, image] of images.entries()) writeFileSync(image, left[at] as Uint8Array);
   }
 }
 

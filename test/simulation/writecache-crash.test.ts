@@ -40,6 +40,14 @@ class Truth {
     return new Truth(this.may, this.now);
   }
 
+  written(first: number, count: number, version: number): void {
+    for (let at = first; at < first + count; at += 1) {
+      // R4: what left the list is durable
+      if (this.now[at] === "bad") this.may[at] = new Set([version]);
+      this.now[at] = version;
+    }
+  }
+
   durable(): void {
     for (const [sector, shown] of this.now.entries()) this.may[sector] = new Set([shown]);
   }
@@ -83,11 +91,7 @@ async function session(files: CrashFiles, truth: Truth, work: { prng: Prng; vers
         const version = (work.version += 1);
         for (let at = first; at < first + count; at += 1) truth.may[at]?.add(version);
         await device.write(dataOf(version, count), first * SECTOR, "recovery");
-        for (let at = first; at < first + count; at += 1) {
-          // R4: what left the list is durable
-          if (truth.now[at] === "bad") truth.may[at] = new Set([version]);
-          truth.now[at] = version;
-        }
+        truth.written(first, count, version);
       }
     }
     await device.close();
@@ -98,7 +102,7 @@ async function session(files: CrashFiles, truth: Truth, work: { prng: Prng; vers
 }
 
 /** What the target shows. */
-async function shown(files: CrashFiles, where: string): Promise<Shown[]> {
+async function readAll(files: CrashFiles, where: string): Promise<Shown[]> {
   const { device } = await openStack(STACK, { files });
   const bytes = new Uint8Array(SECTORS * SECTOR);
   const { missing } = await device.read(bytes, 0);
@@ -155,7 +159,7 @@ async function makeWorld(prng: Prng, configuration: string) {
   const base = files.crash("nothing");
   return {
     base,
-    truth: Truth.of(await shown(base.crash("nothing"), "base")),
+    truth: Truth.of(await readAll(base.crash("nothing"), "base")),
     version: work.version,
   };
 }
@@ -170,7 +174,7 @@ async function sweep(prng: Prng, configuration: string): Promise<number> {
   };
   const whole = base.crash("nothing");
   judge(
-    await shown((await run(whole), whole), "undisturbed"),
+    await readAll((await run(whole), whole), "undisturbed"),
     await run(base.crash("nothing")),
     "undisturbed",
   );
@@ -181,12 +185,12 @@ async function sweep(prng: Prng, configuration: string): Promise<number> {
     for (const how of HOWS) {
       const where = `${configuration}: crash in operation ${operation}, ${how}`;
       const after = files.crash(how === "random" ? prng : how);
-      const found = await shown(after.crash("everything"), where);
+      const found = await readAll(after.crash("everything"), where);
       judge(found, known, where);
       const again = Truth.of(found);
       after.crashAt(1 + prng.below(60));
       await session(after, again, { prng, version: version + 1000 });
-      judge(await shown(after.crash(prng), where), again, `${where}, and again`);
+      judge(await readAll(after.crash(prng), where), again, `${where}, and again`);
     }
   }
   return whole.operations;

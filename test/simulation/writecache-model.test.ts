@@ -3,6 +3,7 @@
  * poison in blocks of the cache that are in use and that are free, in its entries, and at the origin beneath and beside what is cached. Where a byte
  * is kept is read from the cache's own bytes, by a second reader of the format. After each step every byte has the arrays' value and state.
  */
+import { strict as assert } from "node:assert";
 import { expect, test } from "vitest";
 import { alignOut, createPrng, endOf, type ByteRange, type Prng } from "../../src/base/index.ts";
 import { randomSeed } from "../base/seed.ts";
@@ -95,7 +96,7 @@ class Run {
         return `write ${name} ${await this.#write(range)}`;
       case 3: {
         const data = prng.bytes(range.length);
-        expect(await stack.top.heal([{ offset: range.offset, data }])).toEqual([undefined]);
+        assert.deepEqual(await stack.top.heal([{ offset: range.offset, data }]), [undefined]);
         model.write(range.offset, data);
         return `heal ${name}`;
       }
@@ -108,7 +109,7 @@ class Run {
       case 6:
         await stack.message("flush").catch((error: unknown) => {
           // what is bad stays
-          expect(model.bad.includes(1), String(error)).toBe(true);
+          assert.ok(model.bad.includes(1), String(error));
         });
         return "write back";
       case 7: {
@@ -133,7 +134,7 @@ class Run {
         () => true,
         () => false,
       );
-    expect(done, `${mode} ${range.offset}+${range.length}`).toBe(works);
+    assert.equal(done, works, `${mode} ${range.offset}+${range.length}`);
     if (works) model.write(range.offset, data);
     return mode;
   }
@@ -186,13 +187,14 @@ class Run {
     for (let at = 0; at < SIZE; at += 1) {
       const bad = model.bad[at];
       if (gone[at] !== bad || listed[at] !== bad)
-        expect.fail(`R1: ${where}: byte ${at} is ${gone[at]}, listed ${listed[at]}, want ${bad}`);
+        assert.fail(`R1: ${where}: byte ${at} is ${gone[at]}, listed ${listed[at]}, want ${bad}`);
       if (bad === 0 && into[at] !== model.content[at])
-        expect.fail(`R2: ${where}: byte ${at} is ${into[at]}, want ${model.content[at]}`);
+        assert.fail(`R2: ${where}: byte ${at} is ${into[at]}, want ${model.content[at]}`);
     }
     const { total, poisoned, lost } = stack.top.poison.totals();
-    expect([total, poisoned + lost]).toEqual([SIZE, model.bad.reduce((sum, one) => sum + one, 0)]);
-    expect(stack.top.poison.empty).toBe(poisoned + lost === 0);
+    const bad = model.bad.reduce((sum, one) => sum + one, 0);
+    assert.deepEqual([total, poisoned + lost], [SIZE, bad], "R7");
+    assert.equal(stack.top.poison.empty, bad === 0, "R6");
   }
 }
 
@@ -205,5 +207,6 @@ for (let number = 0; number < CASES; number += 1) {
       done.push(await run.step());
       await run.check(done.slice(-12).join(" · "));
     }
+    expect(done).toHaveLength(STEPS + 1);
   });
 }

@@ -276,19 +276,22 @@ export class CachedDevice implements ManagedDevice {
   emptyCache(): MaybePromise<void> {
     this.#checkChange({ offset: 0, length: 0 });
     return this.change([], () =>
-      after(after(this.writeBack.all(), () => this.#args.origin.flush()), () => {
-        const kept = this.places.parts({ offset: 0, length: this.size });
-        let at = 0;
-        const ranges = kept.flatMap(({ cached, length }): BadRange[] => {
-          at += length;
-          return cached ? [{ offset: at - length, length, state: "poisoned" }] : [];
-        });
-        if (ranges.length === 0) return;
-        throw new MediaError(
-          `Cannot empty the cache of ${this.#name}: ${ranges.length} ranges stay, the first at offset ${ranges[0]?.offset}: bad there, or refused by the origin`,
-          { device: this.#name, ranges, syscall: "write", path: this.#name },
-        );
-      }),
+      after(
+        after(this.writeBack.all(), () => this.#args.origin.flush()),
+        () => {
+          const kept = this.places.parts({ offset: 0, length: this.size });
+          let at = 0;
+          const ranges = kept.flatMap(({ cached, length }): BadRange[] => {
+            at += length;
+            return cached ? [{ offset: at - length, length, state: "poisoned" }] : [];
+          });
+          if (ranges.length === 0) return;
+          throw new MediaError(
+            `Cannot empty the cache of ${this.#name}: ${ranges.length} ranges stay, the first at offset ${ranges[0]?.offset}: bad there, or refused by the origin`,
+            { device: this.#name, ranges, syscall: "write", path: this.#name },
+          );
+        },
+      ),
     );
   }
 

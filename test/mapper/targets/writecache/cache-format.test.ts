@@ -20,10 +20,13 @@ describe("blocksFor()", () => {
     [163_840, 4096, 39, 4096],
     [163_840 - 16 * 512, 512, 294, 5120],
     [163_840 - 200 * 512, 4096, 14, 4096],
-  ])("S42: %d bytes in blocks of %d hold %d blocks from byte %d on", (size, block, count, data) => {
-    expect(blocksFor(size, block)).toBe(count);
-    expect(metadataBytes(count, block)).toBe(data);
-  });
+  ])(
+    "S42: %d bytes in blocks of %d hold %d blocks from byte %d on",
+    (...[size, block, count, data]) => {
+      expect(blocksFor(size, block)).toBe(count);
+      expect(metadataBytes(count, block)).toBe(data);
+    },
+  );
 
   test("is 0 where not one block fits", () => {
     expect(blocksFor(8191, 4096)).toBe(0);
