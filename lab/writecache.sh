@@ -25,7 +25,7 @@ trap 'rm -rf "$shared"' EXIT
 caches=$here/../.work/lab-replay/lab/writecache/main.js
 echo "seed $seed"
 read -r -a ours <<<"$(node "$caches" make "$shared" "$seed")"
-echo "exec sh /writecache" | TIMEOUT=${TIMEOUT:-180} "$here/boot.sh" - "$shared"
+echo "exec sh /writecache" | "$here/boot.sh" - "$shared"
 node "$caches" read "$shared" wanted "${theirs[@]}"
 node "$caches" read "$shared" again "${ours[@]}"
 [ -z "$keep" ] || { mkdir -p "$keep" && cp "$shared"/*.{origin,cache,args,wanted} "$keep/"; }

@@ -3,12 +3,14 @@
  *
  *     main.js read FOLDER SUFFIX NAME...  # opens them for reading, wants NAME.SUFFIX, and nothing written
  *     main.js make FOLDER SEED            # makes some, every one in the middle of work
+ *     main.js pack FOLDER FILE NAME...    # keeps some in one file, for test/interop/writecache-images.test.ts
  */
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createPrng, type Prng } from "../../src/base/index.ts";
 import { openStack, type OpenStack } from "../../src/mapper/index.ts";
+import { packImages } from "./pack.ts";
 
 /** Sectors of every origin: 128 KiB. */
 const SECTORS = 256;
@@ -95,6 +97,10 @@ async function main([action, folder = "", ...rest]: readonly string[]): Promise<
     return 0;
   }
   const [suffix = "wanted", ...names] = rest;
+  if (action === "pack") {
+    writeFileSync(suffix, packImages(folder, names));
+    return 0;
+  }
   let wrong = 0;
   for (const name of names) {
     if (existsSync(join(folder, `${name}.${suffix}`))) wrong += await readOne(folder, name, suffix);

@@ -37,6 +37,7 @@ function randomOptions(prng: Prng): CacheStackOptions {
     sectors: SIZE / 512,
     leafSize: prng.pick([36_864, 49_152]),
     checked: prng.chance(0.3),
+    late: prng.chance(0.2),
   };
 }
 

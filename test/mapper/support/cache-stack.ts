@@ -17,6 +17,7 @@ import {
 } from "../../../src/mapper/index.ts";
 import type { LeafPlace, TargetSubject } from "../../../src/testing/index.ts";
 import { kernelPlace, type Nodes } from "./kernel-map.ts";
+import { LateDevice } from "./late-device.ts";
 
 /** What a cached stack is made of. */
 export interface CacheStackOptions extends Omit<MemoryDeviceOptions, "size"> {
@@ -33,6 +34,8 @@ export interface CacheStackOptions extends Omit<MemoryDeviceOptions, "size"> {
   readonly checked?: boolean;
   /** Whether blocks are written back meanwhile: then blocks of the cache that are free hold what they held. @default false */
   readonly moves?: boolean;
+  /** Whether leaves answer later. @default false */
+  readonly late?: boolean;
 }
 
 /** A cached stack in memory. */
@@ -70,15 +73,22 @@ export class CacheStack {
     const tables: Nodes = { ...below, wc: `0 ${sectors} writecache ${args}`, ...above };
     const seam = (device: ManagedDevice): ManagedDevice =>
       checked ? checkedDevice(device) : device;
+    const lates = new Map<string, LateDevice>();
+    const leafOf = (word: string): ManagedDevice => {
+      const late = lates.get(word) ?? new LateDevice(this.leaf(word));
+      lates.set(word, late);
+      return this.options.late === true ? late : seam(this.leaf(word));
+    };
     let top: ManagedDevice | undefined;
     for (const [name, text] of Object.entries(tables)) {
-      const lookup = (word: string): ManagedDevice => devices.get(word) ?? seam(this.leaf(word));
+      const lookup = (word: string): ManagedDevice => devices.get(word) ?? leafOf(word);
       const rows = loadTable(parseTable(text, name), { path: name, lookup });
       assert.equal(activateRows(rows), undefined, "memory answers at once");
       if (name === "wc") this.target = rows[0]?.target as DeviceTarget;
       top = seam(mappedDevice(rows, { name }) as MappedManagedDevice);
       devices.set(name, top);
     }
+    for (const late of lates.values()) late.late = true;
     return top as ManagedDevice;
   }
 

@@ -42,6 +42,12 @@ const STACKS: Readonly<Record<string, CacheStackOptions>> = {
     args: `p origin cache 4096 ${FULL}`,
     above: { top: "0 48 striped 2 8 wc 0 wc 32" },
   },
+  "mode s over devices that answer later": { args: `s origin cache 4096 ${FULL}`, late: true },
+  "mode p over devices that answer later": {
+    args: "p origin cache 4096 0",
+    late: true,
+    moves: true,
+  },
   "striped, every layer checked": {
     args: `s origin cache 4096 ${FULL}`,
     above: { top: "0 48 striped 2 8 wc 0 wc 32" },
