@@ -1,5 +1,5 @@
 /**
- * The crash sweep of writecache: writes, heals of dirty blocks, flushes, commits by number and blocks written back, with a crash in every operation of
+ * The crash sweep of writecache: writes, heals of dirty blocks, flushes, commits by number and blocks written back, with a crash or a failure in every operation of
  * the files below, several states that each may leave, and another session with another crash on top of that one. After every one of them each
  * sector holds what was there at the last flush or something written since, whole; what was bad is bad or holds what healed it (R1, R3, R4).
  */
@@ -66,8 +66,17 @@ function dataOf(version: number, sectors: number): Uint8Array {
   return new Uint8Array(new Uint32Array((sectors * SECTOR) / 4).fill(version).buffer);
 }
 
+/** What a session does. */
+interface Work {
+  readonly prng: Prng;
+  /** Number of the last write. */
+  version: number;
+  /** Whether a file may fail: the session ends with the first call that does. */
+  readonly fails?: boolean;
+}
+
 /** Changes at random until the world stops; what is known is in `truth`. */
-async function session(files: CrashFiles, truth: Truth, work: { prng: Prng; version: number }) {
+async function session(files: CrashFiles, truth: Truth, work: Work) {
   const { prng } = work;
   try {
     const { device, table } = await openStack(STACK, { files, access: "write" });
@@ -82,7 +91,8 @@ async function session(files: CrashFiles, truth: Truth, work: { prng: Prng; vers
           .then((one) => one.message?.(["flush"]))
           .catch((error: unknown) => {
             // what is bad stays in the cache: all else is written back, or committed
-            if (files.crashed || !(error instanceof StorageError)) throw error;
+            if (work.fails === true || files.crashed || !(error instanceof StorageError))
+              throw error;
           });
         truth.durable();
       } else {
@@ -97,35 +107,40 @@ async function session(files: CrashFiles, truth: Truth, work: { prng: Prng; vers
     await device.close();
     truth.durable();
   } catch (error) {
-    if (!files.crashed) throw error;
+    if (!files.crashed && !(work.fails === true && error instanceof StorageError)) throw error;
   }
 }
 
-/** What the target shows. */
-async function readAll(files: CrashFiles, where: string): Promise<Shown[]> {
+/** What every sector of the target shows: more than one thing where it is torn. */
+async function readAll(files: CrashFiles): Promise<Shown[][]> {
   const { device } = await openStack(STACK, { files });
   const bytes = new Uint8Array(SECTORS * SECTOR);
   const { missing } = await device.read(bytes, 0);
   await device.close();
   const words = new Uint32Array(bytes.buffer);
   return Array.from({ length: SECTORS }, (_, sector) => {
-    const own = words.subarray((sector * SECTOR) / 4, ((sector + 1) * SECTOR) / 4);
     const from = sector * SECTOR;
-    const gone = missing.filter(
+    const isGone = missing.some(
       ({ offset, length }) => offset < from + SECTOR && from < offset + length,
     );
-    if (gone.length > 0) return "bad";
-    if (own.some((word) => word !== own[0])) expect.fail(`${where}: sector ${sector} is torn`);
-    return own[0] as number;
+    return isGone ? ["bad"] : [...new Set(words.subarray(from / 4, (from + SECTOR) / 4))];
   });
 }
 
-function judge(found: readonly Shown[], truth: Truth, where: string): void {
-  for (const [sector, value] of found.entries()) {
-    if (truth.may[sector]?.has(value) === true) continue;
-    const may = [...(truth.may[sector] ?? [])].join(", ");
-    expect.fail(`SEED=${seed} ${where}: sector ${sector} shows ${value}, may show ${may}`);
+/** @param torn whether a sector may hold parts of several writes: a write that fails may have stored any part of its bytes */
+function judge(found: readonly Shown[][], truth: Truth, where: { what: string; torn: boolean }) {
+  for (const [sector, values] of found.entries()) {
+    const may = truth.may[sector] ?? new Set();
+    if (values.every((value) => may.has(value)) && (where.torn || values.length === 1)) continue;
+    expect.fail(
+      `SEED=${seed} ${where.what}: sector ${sector} shows ${values.join(" and ")}, may show ${[...may].join(", ")}`,
+    );
   }
+}
+
+/** What was shown, as all that is true. */
+function truthOf(found: readonly Shown[][]): Truth {
+  return Truth.of(found.map(([first]) => first as Shown));
 }
 
 /** A world with a cache in use, a part of its dirty data poisoned. */
@@ -159,7 +174,7 @@ async function makeWorld(prng: Prng, configuration: string) {
   const base = files.crash("nothing");
   return {
     base,
-    truth: Truth.of(await readAll(base.crash("nothing"), "base")),
+    truth: truthOf(await readAll(base.crash("nothing"))),
     version: work.version,
   };
 }
@@ -167,37 +182,47 @@ async function makeWorld(prng: Prng, configuration: string) {
 async function sweep(prng: Prng, configuration: string): Promise<number> {
   const { base, truth, version } = await makeWorld(prng, configuration);
   const own = prng.below(2 ** 31);
-  const run = async (files: CrashFiles): Promise<Truth> => {
+  const run = async (files: CrashFiles, fails: boolean = false): Promise<Truth> => {
     const known = truth.copy();
-    await session(files, known, { prng: createPrng(own), version });
+    await session(files, known, { prng: createPrng(own), version, fails });
     return known;
   };
-  const whole = base.crash("nothing");
-  judge(
-    await readAll((await run(whole), whole), "undisturbed"),
-    await run(base.crash("nothing")),
-    "undisturbed",
-  );
-  for (let operation = 1; operation <= whole.operations + 1; operation += 1) {
+  const crashAt = async (operation: number): Promise<void> => {
     const files = base.crash("nothing");
     files.crashAt(operation);
     const known = await run(files);
     for (const how of HOWS) {
-      const where = `${configuration}: crash in operation ${operation}, ${how}`;
+      const what = `${configuration}: crash in operation ${operation}, ${how}`;
       const after = files.crash(how === "random" ? prng : how);
-      const found = await readAll(after.crash("everything"), where);
-      judge(found, known, where);
-      const again = Truth.of(found);
+      const found = await readAll(after.crash("everything"));
+      judge(found, known, { what, torn: false });
+      const again = truthOf(found);
       after.crashAt(1 + prng.below(60));
       await session(after, again, { prng, version: version + 1000 });
-      judge(await readAll(after.crash(prng), where), again, `${where}, and again`);
+      judge(await readAll(after.crash(prng)), again, { what: `${what}, and again`, torn: false });
     }
+  };
+  const failAt = async (operation: number): Promise<void> => {
+    const files = base.crash("nothing");
+    files.failAt(operation);
+    const known = await run(files, true);
+    for (const how of ["nothing", "everything", "random"] as const) {
+      const what = `${configuration}: EIO in operation ${operation}, ${how}`;
+      judge(await readAll(files.crash(how === "random" ? prng : how)), known, { what, torn: true });
+    }
+  };
+  const whole = base.crash("nothing");
+  const known = await run(whole);
+  judge(await readAll(whole), known, { what: "undisturbed", torn: false });
+  for (let operation = 1; operation <= whole.operations + 1; operation += 1) {
+    await crashAt(operation);
+    await failAt(operation);
   }
   return whole.operations;
 }
 
 describe.each(CONFIGURATIONS)("writecache %s", (configuration) => {
-  test("R1, R3, R4 after a crash in every operation", async () => {
+  test("R1, R3, R4 after a crash or a failure in every operation", async () => {
     const prng = createPrng(seed);
     let operations = 0;
     for (let round = 0; round < CASES; round += 1) operations += await sweep(prng, configuration);

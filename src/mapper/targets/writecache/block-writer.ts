@@ -17,6 +17,9 @@ import { inTarget } from "./part-errors.ts";
 import type { CachePlaces, Part } from "./places.ts";
 import type { WriteBack } from "./write-back.ts";
 
+/** Blocks that are uncommitted at most, whatever the row says. */
+const COMMIT_MAX = 1_048_576;
+
 /** What a writer works on. */
 export interface WriterContext {
   readonly args: CacheArguments;
@@ -44,13 +47,18 @@ export class BlockWriter {
     this.#context = context;
   }
 
+  /** Blocks after which a commit is due. */
+  get #commitAfter(): number {
+    return Math.min(COMMIT_MAX, Math.max(1, this.#context.args.autocommitBlocks));
+  }
+
   get #table(): EntryTable {
     return this.#context.metadata.table;
   }
 
   /** Stores bytes. @throws {MediaError} if a device refuses */
   store(from: Uint8Array, offset: number, mode: AccessMode): MaybePromise<void> {
-    const { places, metadata, args, writeBack } = this.#context;
+    const { places, metadata, writeBack } = this.#context;
     const end = offset + from.length;
     let at = offset;
     const done = whileTrue(() => {
@@ -58,7 +66,7 @@ export class BlockWriter {
       const bytes = from.subarray(at - offset, at - offset + part.length);
       return after(this.#storePart({ bytes, at, part, mode }), (count) => {
         at += count;
-        const full = this.#table.uncommitted >= Math.max(1, args.autocommitBlocks);
+        const full = this.#table.uncommitted >= this.#commitAfter;
         return after(full ? metadata.commit() : undefined, () => at < end);
       });
     });
@@ -104,7 +112,7 @@ export class BlockWriter {
     return after(this.#take(), (entry) => {
       if (entry < 0) return this.#around(request, wanted * blockSize);
       // a commit is due after so many; what a crash takes is no more than that
-      const most = Math.min(wanted, Math.max(1, this.#context.args.autocommitBlocks));
+      const most = Math.min(wanted, this.#commitAfter);
       let count = 1;
       while (count < most && this.#table.takeThis(entry + count)) count += 1;
       return this.#fill(entry, at / blockSize, bytes.subarray(0, count * blockSize));

@@ -22,8 +22,8 @@ import { after, rescued } from "./after.ts";
 import { ENTRY_BYTES, SUPERBLOCK_BYTES } from "./cache-format.ts";
 import { EntryTable, type CacheShape } from "./entry-table.ts";
 
-/** Entries that are written at once where a cache is made. */
-const FORMAT_ENTRIES = 65_536;
+/** Entries that are written at once. */
+const PIECE_ENTRIES = 65_536;
 
 /** What metadata is on. */
 export interface MetadataPlace {
@@ -112,8 +112,8 @@ export class CacheMetadata {
     if (this.#formatted) return undefined;
     const { blocks } = this.#table.shape;
     const steps: ByteRange[] = [];
-    for (let entry = 0; entry < blocks; entry += FORMAT_ENTRIES)
-      steps.push(entryBytes(entry, Math.min(FORMAT_ENTRIES, blocks - entry)));
+    for (let entry = 0; entry < blocks; entry += PIECE_ENTRIES)
+      steps.push(entryBytes(entry, Math.min(PIECE_ENTRIES, blocks - entry)));
     return this.#guarded(() =>
       after(
         inTurn(steps, (range) => this.#write(range)),
@@ -154,16 +154,24 @@ export class CacheMetadata {
   #commitNew(): MaybePromise<void> {
     const table = this.#table;
     return this.#guarded(() =>
-      after(this.#writeEntries(table.pending()), () => {
-        table.erased();
-        return after(this.#flush(), () => {
-          this.#sequence += 1;
-          return after(this.#write({ offset: 0, length: SUPERBLOCK_BYTES }), () =>
-            after(this.#flush(), () => this.#writeEntries(table.committed())),
-          );
-        });
-      }),
+      after(
+        after(this.#eraseDoomed(), () => this.#writeEntries(table.pending())),
+        () =>
+          after(this.#flush(), () => {
+            this.#sequence += 1;
+            return after(this.#write({ offset: 0, length: SUPERBLOCK_BYTES }), () =>
+              after(this.#flush(), () => this.#writeEntries(table.committed())),
+            );
+          }),
+      ),
     );
+  }
+
+  #eraseDoomed(): MaybePromise<void> {
+    const table = this.#table;
+    const stretches = [...table.doomedStretches(PIECE_ENTRIES)];
+    const done = inTurn(stretches, ({ first, count }) => this.#write(entryBytes(first, count)));
+    return after(done, () => table.erased());
   }
 
   /**
@@ -174,12 +182,7 @@ export class CacheMetadata {
     return after(this.commit(), () => {
       const table = this.#table;
       if (!table.hasDoomed) return this.settle();
-      return this.#guarded(() =>
-        after(this.#writeEntries(table.pending()), () => {
-          table.erased();
-          return this.#flush();
-        }),
-      );
+      return this.#guarded(() => after(this.#eraseDoomed(), () => this.#flush()));
     });
   }
 
@@ -217,7 +220,7 @@ export class CacheMetadata {
     for (let at = 0; at < sorted.length;) {
       const first = sorted[at] as number;
       let count = 1;
-      while (sorted[at + count] === first + count) count += 1;
+      while (count < PIECE_ENTRIES && sorted[at + count] === first + count) count += 1;
       runs.push(entryBytes(first, count));
       at += count;
     }

@@ -53,8 +53,8 @@ export class EntryTable {
   readonly #sequences: Float64Array;
   readonly #uncommitted = new Set<number>();
   readonly #replaced: number[] = [];
-  readonly #leaving: number[] = [];
   #doomed = 0;
+  #leaving = 0;
   #free: number;
   /** Where the next free entry is looked for: upwards, as Linux does on a disk. */
   #next = 0;
@@ -70,7 +70,7 @@ export class EntryTable {
 
   /** Blocks that hold nothing, those on their way there among them. */
   get unused(): number {
-    return this.#free + this.#leaving.length;
+    return this.#free + this.#leaving;
   }
 
   /** Blocks written since the last commit. */
@@ -85,7 +85,7 @@ export class EntryTable {
 
   /** Whether entries wait to be durably free. */
   get hasLeaving(): boolean {
-    return this.#leaving.length > 0;
+    return this.#leaving > 0;
   }
 
   isCommitted(entry: number): boolean {
@@ -173,21 +173,35 @@ export class EntryTable {
     this.#sequences[entry] = sequence === Infinity ? 0 : sequence + 1;
   }
 
-  /** What a commit writes: entries that are new, and such that are to go. */
+  /** Entries that a commit makes true. */
   pending(): number[] {
-    const found = [...this.#uncommitted];
-    if (this.#doomed === 0) return found;
-    let entry = this.#states.indexOf(STATES.doomed);
-    for (; entry >= 0; entry = this.#states.indexOf(STATES.doomed, entry + 1)) found.push(entry);
-    return found;
+    return [...this.#uncommitted];
+  }
+
+  /** The stretches of entries that hold all doomed ones, at most `most` entries each: what else they hold is written as it is. */
+  *doomedStretches(most: number): Generator<{ readonly first: number; readonly count: number }> {
+    if (this.#doomed === 0) return;
+    for (let first = this.#states.indexOf(STATES.doomed); first >= 0;) {
+      const end = Math.min(first + most, this.shape.blocks);
+      yield { first, count: this.#states.lastIndexOf(STATES.doomed, end - 1) + 1 - first };
+      first = this.#states.indexOf(STATES.doomed, end);
+    }
   }
 
   /** The doomed entries were erased. */
   erased(): void {
-    if (this.#doomed === 0) return;
-    let entry = this.#states.indexOf(STATES.doomed);
-    for (; entry >= 0; entry = this.#states.indexOf(STATES.doomed, entry + 1)) this.#leave(entry);
+    this.#replace(STATES.doomed, STATES.leaving, this.#doomed);
+    this.#leaving += this.#doomed;
     this.#doomed = 0;
+  }
+
+  /** Turns the entries in one state, so many there are, into another. */
+  #replace(from: number, to: number, count: number): void {
+    let entry = -1;
+    for (let left = count; left > 0; left -= 1) {
+      entry = this.#states.indexOf(from, entry + 1);
+      this.#states[entry] = to;
+    }
   }
 
   /** What was uncommitted is committed. @returns entries that were replaced: to be erased */
@@ -208,14 +222,14 @@ export class EntryTable {
 
   #leave(entry: number): void {
     this.#states[entry] = STATES.leaving;
-    this.#leaving.push(entry);
+    this.#leaving += 1;
   }
 
   /** What was erased is so durably. */
   settled(): void {
-    for (const entry of this.#leaving) this.#states[entry] = STATES.free;
-    this.#free += this.#leaving.length;
-    this.#leaving.length = 0;
+    this.#replace(STATES.leaving, STATES.free, this.#leaving);
+    this.#free += this.#leaving;
+    this.#leaving = 0;
   }
 
   /** The bytes of a range of the metadata, as they should be on the cache. */

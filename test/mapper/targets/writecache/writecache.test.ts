@@ -82,7 +82,7 @@ describe.each(["s", "p"])("writecache, mode %s", (mode) => {
     expect([bytes[0], bytes[127]]).toEqual([8, 7]);
   });
 
-  test("what was written back costs nothing when the cache is poisoned", async () => {
+  test("S41: a bad block of the cache that was written back costs nothing, where Linux refuses the row", async () => {
     const stack = await stackOf(`${mode} origin cache 4096 ${KEEP}`, [
       [2, 7],
       [5, 8],
