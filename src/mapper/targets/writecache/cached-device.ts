@@ -19,7 +19,6 @@ import {
 import {
   COMPLETE,
   InFlight,
-  recoversIn,
   type AccessMode,
   type Capabilities,
   type DeviceIdentity,
@@ -44,7 +43,7 @@ import { cachedPoison } from "./cached-poison.ts";
 import { healParts, type PartWrite } from "./heal-parts.ts";
 import { LostOrigin } from "./lost-origin.ts";
 import { inTarget } from "./part-errors.ts";
-import { CachePlaces, type Part } from "./places.ts";
+import { CachePlaces } from "./places.ts";
 import { WriteBack } from "./write-back.ts";
 
 /** Pieces that are looked at for one hole. */
@@ -110,7 +109,7 @@ export class CachedDevice implements ManagedDevice {
     const { busy } = this.#changes;
     if (busy !== undefined) return busy.then(() => this.read(into, offset, mode));
     const parts = this.places.parts(range);
-    if (mode === "recovery") this.#checkRecovers(parts);
+    if (mode === "recovery") this.#checkRecovers();
     const answer = parts.length === 0 ? COMPLETE : readRuns(parts, { into, offset, mode });
     if (!isPromise(answer)) return answer;
     const pass = this.#reads.begin(range);
@@ -125,7 +124,7 @@ export class CachedDevice implements ManagedDevice {
     return this.change([range], () => {
       if (from.length === 0) return undefined;
       const placed = this.#placed(range);
-      if (mode === "recovery") this.#checkRecovers(placed.map(({ part }) => part));
+      if (mode === "recovery") this.#checkRecovers();
       const bad = badParts(placed, mode);
       if (bad.length === 0) return this.#writer.store(from, offset, mode);
       this.#checkHeals(bad, mode);
@@ -199,7 +198,7 @@ export class CachedDevice implements ManagedDevice {
           return { at, part, of, data: data.subarray(from, from + part.length) };
         });
       });
-      this.#checkRecovers(parts.map(({ part }) => part));
+      this.#checkRecovers();
       return after(healParts(parts, this.#name), (answers) =>
         after(this.#makeDurable(parts), () =>
           writes.map((_, of) => {
@@ -247,11 +246,6 @@ export class CachedDevice implements ManagedDevice {
     this.#reads.touch(range.offset, range.length);
     for (const { device, offset, length } of this.places.parts(range))
       (device as ManagedDevice).recordBad({ offset, length }, state);
-  }
-
-  recoversIn(range: ByteRange): boolean {
-    this.#check(range);
-    return this.places.parts(range).every((part) => recoversIn(part.device, part));
   }
 
   flush(): MaybePromise<void> {
@@ -324,9 +318,9 @@ export class CachedDevice implements ManagedDevice {
     });
   }
 
-  /** @throws {StorageError} EOPNOTSUPP if a part has no recovery: before any byte moves */
-  #checkRecovers(parts: readonly Part[]): void {
-    if (this.capabilities.recovers || parts.every((part) => recoversIn(part.device, part))) return;
+  /** A byte changes its place, so that both devices recover or none does. @throws {StorageError} EOPNOTSUPP before any byte moves */
+  #checkRecovers(): void {
+    if (this.capabilities.recovers) return;
     throw new StorageError(
       "EOPNOTSUPP",
       `Cannot recover on ${this.#name}: a device below has no recovery`,
