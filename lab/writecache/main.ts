@@ -38,7 +38,7 @@ function digest(path: string): string {
   return createHash("sha256").update(readFileSync(path)).digest("hex");
 }
 
-async function contentOf({ device }: OpenStack): Promise<Uint8Array> {
+async function contentOf({ device }: Pick<OpenStack, "device">): Promise<Uint8Array> {
   const bytes = new Uint8Array(device.size);
   const { missing } = await device.read(bytes, 0);
   if (missing.length > 0) throw new Error(`bytes are missing: ${JSON.stringify(missing)}`);
@@ -79,7 +79,7 @@ async function makeOne(folder: string, name: string, prng: Prng): Promise<void> 
       if (step === 4 && round < 2 && target?.kind === "device") await target.message?.(["flush"]);
     }
     await device.flush();
-    writeFileSync(join(folder, `${name}.wanted`), await contentOf({ device, table }));
+    writeFileSync(join(folder, `${name}.wanted`), await contentOf({ device }));
     // left in the middle of work: in mode "p", with no commit by number, what nobody flushed is not there for whoever opens the images next
     if (name === "our-pmem") await device.write(prng.bytes(9000), 20_000);
     const images = ["origin", "cache"].map((kind) => join(folder, `${name}.${kind}`));

@@ -9,7 +9,8 @@
  */
 import { MediaError, type MaybePromise } from "../../../base/index.ts";
 import { thoroughMode, type AccessMode, type Device } from "../../../device/index.ts";
-import { after, rescued, whileTrue } from "./after.ts";
+import { after } from "../../after.ts";
+import { rescued, whileTrue } from "./steps.ts";
 import type { CacheArguments } from "./arguments.ts";
 import type { CacheMetadata } from "./cache-metadata.ts";
 import type { EntryTable } from "./entry-table.ts";

@@ -18,7 +18,8 @@ import {
 } from "../../../base/index.ts";
 import { thoroughMode, type Device } from "../../../device/index.ts";
 import { inTurn } from "../../in-turn.ts";
-import { after, rescued } from "./after.ts";
+import { after } from "../../after.ts";
+import { rescued } from "./steps.ts";
 import { ENTRY_BYTES, SUPERBLOCK_BYTES } from "./cache-format.ts";
 import { EntryTable, type CacheShape } from "./entry-table.ts";
 

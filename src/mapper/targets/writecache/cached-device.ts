@@ -27,14 +27,13 @@ import {
   type ReadResult,
 } from "../../../device/index.ts";
 import type { PoisonView } from "../../../poison/index.ts";
-import { checkApart } from "../../check-apart.ts";
+import { checkApart, checkWhole } from "../../change-checks.ts";
 import { inTurn } from "../../in-turn.ts";
 import { joinedCapabilities, joinedIdentity } from "../../mapped-capabilities.ts";
 import { joinedError } from "../../mapped-device.ts";
-import { checkWhole } from "../../mapped-managed-device.ts";
 import { OneAtATime } from "../../one-at-a-time.ts";
 import { readRuns } from "../../read-runs.ts";
-import { after } from "./after.ts";
+import { after } from "../../after.ts";
 import type { CacheArguments } from "./arguments.ts";
 import { badParts, type BadPart, type PlacedPart } from "./bad-parts.ts";
 import { BlockWriter } from "./block-writer.ts";
@@ -188,8 +187,8 @@ export class CachedDevice implements ManagedDevice {
 
   heal(writes: readonly HealWrite[]): MaybePromise<readonly (Error | undefined)[]> {
     for (const { offset, data } of writes) this.#checkChange({ offset, length: data.length });
-    checkApart(writes);
     const ranges = writes.map(({ offset, data }) => ({ offset, length: data.length }));
+    checkApart(ranges);
     return this.change(ranges, () => {
       const parts: (PartWrite & { readonly of: number })[] = writes.flatMap(({ data }, of) => {
         const range = ranges[of] as ByteRange;

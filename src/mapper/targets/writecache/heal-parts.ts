@@ -2,7 +2,8 @@
 import type { MaybePromise } from "../../../base/index.ts";
 import type { Device, ManagedDevice } from "../../../device/index.ts";
 import { inTurn } from "../../in-turn.ts";
-import { after, rescued } from "./after.ts";
+import { after } from "../../after.ts";
+import { rescued } from "./steps.ts";
 import type { PlacedPart } from "./bad-parts.ts";
 import { errorInTarget } from "./part-errors.ts";
 

@@ -7,7 +7,8 @@
  */
 import { endOf, SECTOR, type BadRange, type MaybePromise } from "../../../base/index.ts";
 import { thoroughMode, type Device } from "../../../device/index.ts";
-import { after, whileTrue } from "./after.ts";
+import { after } from "../../after.ts";
+import { whileTrue } from "./steps.ts";
 import type { CacheArguments } from "./arguments.ts";
 import type { LoadedCache } from "./cache-metadata.ts";
 import {

@@ -1,6 +1,6 @@
 /** part-errors: a failure of the device that keeps a part, told in the target's offsets. */
 import { intersect, MediaError, type BadRange, type MaybePromise } from "../../../base/index.ts";
-import { rescued } from "./after.ts";
+import { rescued } from "./steps.ts";
 import type { PlacedPart } from "./bad-parts.ts";
 
 /** Runs a call on a part; what the medium refuses is told of the target `name`. */

@@ -6,7 +6,8 @@
 import { MediaError, type MaybePromise } from "../../../base/index.ts";
 import { thoroughMode, type HealWrite } from "../../../device/index.ts";
 import { inTurn } from "../../in-turn.ts";
-import { after, rescued, whileTrue } from "./after.ts";
+import { after } from "../../after.ts";
+import { rescued, whileTrue } from "./steps.ts";
 import type { CacheArguments } from "./arguments.ts";
 import type { CacheMetadata } from "./cache-metadata.ts";
 import type { CachePlaces } from "./places.ts";

@@ -8,7 +8,7 @@
  */
 import { SECTOR, StorageError, type MaybePromise } from "../../../base/index.ts";
 import type { DeviceTarget, MessageAnswer, TargetRow, TargetType } from "../../target.ts";
-import { after } from "./after.ts";
+import { after } from "../../after.ts";
 import { parseArguments, type CacheArguments } from "./arguments.ts";
 import { blocksFor } from "./cache-format.ts";
 import { CachedDevice } from "./cached-device.ts";

@@ -1,17 +1,5 @@
-/** after(): a step that follows an answer, on this thread where the answer is here already. */
+/** steps: a call that may fail in a way that is known, and steps that are repeated: on this thread as long as each answers at once. */
 import { isPromise, type MaybePromise } from "../../../base/index.ts";
-
-/** Goes on with a value, now or when it comes. */
-export function after<T, U>(
-  value: MaybePromise<T>,
-  next: (value: T) => MaybePromise<U>,
-): MaybePromise<U> {
-  return isPromise(value) ? later(value, next) : next(value);
-}
-
-async function later<T, U>(value: Promise<T>, next: (value: T) => MaybePromise<U>): Promise<U> {
-  return await next(await value);
-}
 
 /** Goes on when a call failed in a way that `rescue` knows; it throws what it does not know. */
 export function rescued<T>(
