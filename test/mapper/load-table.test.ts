@@ -23,7 +23,10 @@ describe("loadTable()", () => {
     ["8 8 zero", "line 1: Gap in table: want start 0: got 8"],
     ["0 8 zero\n16 8 zero", "line 2: Gap in table: want start 8: got 16"],
     ["0 8 zero\n4 8 zero", "line 2: Gap in table: want start 8: got 4"],
-    ["0 8 raid6 a 0", "unknown target type: want one of linear, striped, error, zero"],
+    [
+      "0 8 raid6 a 0",
+      "unknown target type: want one of linear, striped, error, zero, dust, log-writes",
+    ],
     ["0 8 linear a", "linear: Invalid argument count: want DEVICE START: got 1 words"],
     ["0 8 linear a 0 1", "Invalid argument count"],
     ["0 8 linear a x", 'Invalid device sector: want sectors of 512 bytes: got "x"'],

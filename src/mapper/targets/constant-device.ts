@@ -19,7 +19,7 @@ export abstract class ConstantDevice implements ManagedDevice {
   readonly direct = undefined;
 
   /** @param name also its UUID: two that are alike are the same */
-  constructor(name: string, size: number, state: "clean" | "poisoned") {
+  constructor(name: string, size: number, state: "clean" | "poisoned" | "lost") {
     this.size = size;
     this.identity = { name, uuid: name, generation: 0 };
     this.poison = constantPoison(size, state);
@@ -48,7 +48,7 @@ export abstract class ConstantDevice implements ManagedDevice {
 }
 
 /** A list that says the same of every byte. */
-function constantPoison(size: number, state: "clean" | "poisoned"): PoisonView {
+function constantPoison(size: number, state: "clean" | "poisoned" | "lost"): PoisonView {
   const parts = (range: ByteRange): ByteRange[] => {
     checkRange(range, size);
     return range.length === 0 ? [] : [{ offset: range.offset, length: range.length }];
