@@ -34,7 +34,7 @@ import { inTurn } from "../../in-turn.ts";
 import { OneAtATime } from "../../one-at-a-time.ts";
 import { readRuns, type Run } from "../../read-runs.ts";
 import type { MessageAnswer, TargetMemory } from "../../target.ts";
-import { andThen } from "../../and-then.ts";
+import { after } from "../../after.ts";
 import { OverSlice, type ManagedArea } from "../over-slice.ts";
 import type { DustBlocks } from "./dust-blocks.ts";
 import { dustMessage } from "./dust-messages.ts";
@@ -152,7 +152,7 @@ export class DustDevice extends OverSlice {
       () => this.slice.write(from, offset, mode),
       () => this.slice.flush(),
     ];
-    return andThen(
+    return after(
       inTurn(steps, (step) => step()),
       () => this.#drop(write.blocks),
     );
@@ -181,8 +181,8 @@ export class DustDevice extends OverSlice {
       return answers;
     };
     const losing = this.#loseRest(cut.filter((block) => !refused.has(block)));
-    return andThen(losing, () =>
-      andThen(this.slice.heal(tried.map((index) => writes[index] as HealWrite)), note),
+    return after(losing, () =>
+      after(this.slice.heal(tried.map((index) => writes[index] as HealWrite)), note),
     );
   }
 
@@ -206,7 +206,7 @@ export class DustDevice extends OverSlice {
     this.checkWritable(range);
     const write = this.#overwriteOf([{ offset: range.offset, data: { length: range.length } }]);
     return this.#changing(range, () =>
-      andThen(this.slice.clear(range), () => {
+      after(this.slice.clear(range), () => {
         const cut = new Set(this.#cut(write));
         this.#drop(write.blocks.filter((block) => !cut.has(block)));
       }),

@@ -1,7 +1,7 @@
 /** findLogEnd(): where a log goes on: behind the entries that are there, or at the beginning of a device that begins with zeros. */
 import { SECTOR, StorageError, type ByteRange, type MaybePromise } from "../../../base/index.ts";
 import { thoroughMode, type Device } from "../../../device/index.ts";
-import { andThen } from "../../and-then.ts";
+import { after } from "../../after.ts";
 import type { LogPosition } from "./log-writer.ts";
 import { logError, readLog, readLogSuper } from "./read-log.ts";
 
@@ -13,7 +13,7 @@ import { logError, readLog, readLogSuper } from "./read-log.ts";
  */
 export function findLogEnd(log: Device, area: ByteRange): MaybePromise<LogPosition> {
   const first = new Uint8Array(Math.min(SECTOR, log.size));
-  return andThen(log.read(first, 0, thoroughMode(log)), ({ missing }) => {
+  return after(log.read(first, 0, thoroughMode(log)), ({ missing }) => {
     if (missing.length > 0)
       throw new StorageError(
         "EIO",

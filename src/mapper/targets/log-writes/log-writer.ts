@@ -11,7 +11,7 @@
 import { isPromise, StorageError, type MaybePromise } from "../../../base/index.ts";
 import { thoroughMode, type Device } from "../../../device/index.ts";
 import { inTurn } from "../../in-turn.ts";
-import { andThen } from "../../and-then.ts";
+import { after } from "../../after.ts";
 import {
   encodeEntry,
   encodeSuper,
@@ -135,7 +135,7 @@ export class LogWriter {
     this.#pending = [];
     const last = batch.at(-1)?.entry.flags ?? 0;
     const flushed = this.#keeping(batch, flushDevice);
-    return andThen(flushed, () => {
+    return after(flushed, () => {
       if (batch.length === 0) return undefined;
       this.#checkWorks();
       // an entry that says itself that all before it was durable needs no flush behind it
@@ -199,7 +199,7 @@ export class LogWriter {
 
   #put({ entry, bytes }: Pending): MaybePromise<void> {
     encodeEntry(bytes.subarray(0, this.sectorSize), entry);
-    return andThen(this.#write(bytes, this.#next), () => {
+    return after(this.#write(bytes, this.#next), () => {
       this.#next += bytes.length;
       this.#reserved -= bytes.length;
       this.#entries += 1;

@@ -34,7 +34,7 @@ import { checkApart } from "../../change-checks.ts";
 import { inTurn } from "../../in-turn.ts";
 import { OneAtATime } from "../../one-at-a-time.ts";
 import type { MessageAnswer } from "../../target.ts";
-import { andThen } from "../../and-then.ts";
+import { after } from "../../after.ts";
 import { OverSlice, type ManagedArea } from "../over-slice.ts";
 import { LOG_FLAGS } from "./log-format.ts";
 import { LogWriter } from "./log-writer.ts";
@@ -66,7 +66,7 @@ export class LogWritesDevice extends OverSlice {
   /** Finds where the log goes on; where nothing may be written it is not looked at. @throws {StorageError} as `findLogEnd` */
   activate(): MaybePromise<void> {
     if (this.capabilities.readOnly) return undefined;
-    return andThen(findLogEnd(this.#log, this.area), (position) => {
+    return after(findLogEnd(this.#log, this.area), (position) => {
       this.#writer = new LogWriter(this.#log, position);
     });
   }
@@ -125,17 +125,17 @@ export class LogWritesDevice extends OverSlice {
         return refuse(group, error);
       }
     });
-    return andThen(filled, () => {
+    return after(filled, () => {
       const tried = groups.filter(({ members }) => answers[members[0] as number] === undefined);
       const healed = this.slice.heal(tried.map(({ range, data }) => ({ ...range, data })));
-      return andThen(healed, (errors) => {
+      return after(healed, (errors) => {
         const done: SectorGroup[] = [];
         for (const [at, group] of tried.entries()) {
           const error = errors[at];
           if (error === undefined) done.push(group);
           for (const index of group.members) answers[index] = error;
         }
-        return andThen(this.#note(done, true), () => answers);
+        return after(this.#note(done, true), () => answers);
       });
     });
   }
@@ -155,7 +155,7 @@ export class LogWritesDevice extends OverSlice {
       const start = gap.offset - range.offset;
       const into = data.subarray(start, start + gap.length);
       const result = this.slice.read(into, gap.offset, thoroughMode(this));
-      return andThen(result, ({ missing }) => {
+      return after(result, ({ missing }) => {
         if (missing.length > 0) throw this.#failure(missing, SECTOR_WISH);
       });
     });
@@ -256,7 +256,7 @@ export class LogWritesDevice extends OverSlice {
     this.#isClosed = true;
     return this.#changes.run(() => {
       if (writer.isUntouched || writer.isFailed) return undefined;
-      return andThen(
+      return after(
         writer.flush(() => this.slice.flush()),
         () => writer.end(),
       );
@@ -273,7 +273,7 @@ export class LogWritesDevice extends OverSlice {
     if (name.toLowerCase() !== "mark")
       throw refusal(`Unrecognised log writes target message received: ${name}`);
     this.checkWritable({ offset: 0, length: 0 });
-    return andThen(
+    return after(
       this.#changes.run(() => this.#open.mark(text)),
       () => ({ reply: undefined, log: [] }),
     );
