@@ -1,8 +1,7 @@
 /** openImage(): what an IMAGE argument names: a stack where its name ends in `.stack`, else an image. */
-import { isPromise, StorageError, type MaybePromise } from "../base/index.ts";
+import { StorageError, type MaybePromise } from "../base/index.ts";
 import { openDevice, type ManagedDevice, type OpenDeviceOptions } from "../device/index.ts";
 import { nodeFiles, type HostFiles } from "../os/index.ts";
-import { openStack, stackSize } from "./open-stack.ts";
 
 /** Whether a path names a stack. */
 export function isStackPath(path: string): boolean {
@@ -14,9 +13,18 @@ export function openImage(
   path: string,
   options: OpenDeviceOptions = {},
 ): MaybePromise<ManagedDevice> {
-  if (!isStackPath(path)) return openDevice(path, options);
-  const stack = openStack(path, options);
-  return isPromise(stack) ? stack.then(({ device }) => device) : stack.device;
+  return isStackPath(path) ? openTop(path, options) : openDevice(path, options);
+}
+
+/** What stacks need is loaded with the first of them: it is half of all code, and most images are none. */
+async function openTop(path: string, options: OpenDeviceOptions): Promise<ManagedDevice> {
+  const { openStack } = await import("./open-stack.ts");
+  return (await openStack(path, options)).device;
+}
+
+async function topSize(path: string, files: HostFiles): Promise<number> {
+  const { stackSize } = await import("./open-stack.ts");
+  return stackSize(path, files);
 }
 
 /** Bytes of what a path names, without opening the images of a stack whose text says it. @throws {StorageError} ENOENT; of a stack EBADMSG */
@@ -28,5 +36,5 @@ export function imageSize(path: string, files: HostFiles = nodeFiles): MaybeProm
       syscall: "open",
     });
   }
-  return isStackPath(path) ? stackSize(path, files) : info.size;
+  return isStackPath(path) ? topSize(path, files) : info.size;
 }
