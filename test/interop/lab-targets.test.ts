@@ -17,7 +17,7 @@ const log = (): Uint8Array =>
 
 describe("targets answer as Linux 6.1 did", () => {
   test("dust: every message, read, write, status and log line", async () => {
-    const record = { ask: lines("dust.ask"), said: lines("dust.said"), log: lines("dust.log") };
+    const record = { ask: lines("dust.ask"), said: lines("dust.said"), log: lines("dust.dmesg") };
     const { compared, mismatches } = await compareDust(record);
     expect(mismatches).toEqual([]);
     expect(compared).toBe(record.ask.length + record.log.length);
