@@ -5,15 +5,7 @@
  * What a read gave is looked through; a page that was looked through whole costs a bit test from then on. Nothing more is read for it, but the 64 bytes
  * of a pattern that a read cuts, where what it got of them looks like one. What is written is data again: a marker under it is forgotten.
  */
-import {
-  isPromise,
-  PAGE,
-  RangeSet,
-  roundDown,
-  roundUp,
-  type ByteRange,
-  type MaybePromise,
-} from "../base/index.ts";
+import { isPromise, PAGE, RangeSet, roundDown, roundUp, type ByteRange } from "../base/index.ts";
 import { findMarkers, isPieceOfMarker, MARKER_SIZE, mayHoldMarker } from "./marker.ts";
 import type { Faults, Media, MediaMemory } from "./media.ts";
 
@@ -36,7 +28,13 @@ export function markedMedia(media: Media, options: MarkedMediaOptions = {}): Med
     name: media.name,
     size: media.size,
     capabilities: media.capabilities,
-    read: (into, offset) => markers.after(() => media.read(into, offset), into, offset),
+    read: (into, offset) => {
+      const { writes } = markers;
+      const faults = media.read(into, offset);
+      return isPromise(faults)
+        ? markers.later(faults, { into, offset, writes })
+        : markers.join(faults, into, offset);
+    },
     readSync: (into, offset) => markers.join(media.readSync(into, offset), into, offset),
     readBack: (into, offset) => media.readBack(into, offset),
     holeFrom: (offset) => media.holeFrom?.(offset) ?? 0,
@@ -75,7 +73,7 @@ class Markers {
   readonly #seen: Uint8Array;
   readonly #found = new RangeSet();
   /** Counts writes: a read that was on its way meanwhile says nothing about what is there now. */
-  #writes = 0;
+  writes = 0;
 
   constructor(media: Media) {
     this.#media = media;
@@ -84,21 +82,24 @@ class Markers {
 
   /** Forgets what a write replaces. */
   forget({ offset, length }: ByteRange): void {
-    this.#writes += 1;
+    this.writes += 1;
     if (this.#found.size > 0) this.#found.delete(offset, length);
   }
 
-  /** A read that may end later, with the markers in it. */
-  after(read: () => MaybePromise<Faults>, into: Uint8Array, offset: number): MaybePromise<Faults> {
-    const before = this.#writes;
-    const faults = read();
-    if (!isPromise(faults)) return this.join(faults, into, offset);
-    return faults.then((known) => {
-      if (this.#writes === before) return this.join(known, into, offset);
-      const now = new Uint8Array(into.length);
-      this.join(this.#media.readSync(now, offset), now, offset);
-      return this.#withFound(known, { offset, length: into.length });
-    });
+  /** The faults of a read that ended later, with the markers in it; `writes` is what it was when the read began. */
+  async later(
+    answer: Promise<Faults>,
+    {
+      into,
+      offset,
+      writes,
+    }: { readonly into: Uint8Array; readonly offset: number; readonly writes: number },
+  ): Promise<Faults> {
+    const known = await answer;
+    if (this.writes === writes) return this.join(known, into, offset);
+    const now = new Uint8Array(into.length);
+    this.join(this.#media.readSync(now, offset), now, offset);
+    return this.#withFound(known, { offset, length: into.length });
   }
 
   /** Faults of a read, with the markers in what it gave. */
@@ -131,7 +132,9 @@ class Markers {
       }
       return;
     }
-    this.#search(into, offset);
+    // Whole patterns, as nearly every read has them: then no view is made.
+    const isWhole = offset % MARKER_SIZE === 0 && into.length % MARKER_SIZE === 0;
+    if (!isWhole || mayHoldMarker(into)) this.#search(into, offset);
     const end = offset + into.length;
     const last = end === this.#media.size ? roundUp(end, PAGE) : end;
     for (let page = Math.ceil(offset / PAGE); (page + 1) * PAGE <= last; page += 1)
