@@ -140,6 +140,22 @@ describe("small windows", () => {
   });
 });
 
+test("S45: poison of a leg of three stripes shows at the addresses of its chunks, to the sector", () => {
+  const { top, leaves } = memoryStack(
+    { t: "0 384 striped 3 8 a 0 b 0 c 0" },
+    { size: SIZE, poisonUnit: 512, clearUnit: 512 },
+  );
+  leaves.get("b")?.inject({ offset: 13 * 512, length: 6 * 512 });
+  const sectors = Array.from(top.poison.bad({ offset: 0, length: top.size }), (bad) => [
+    bad.offset / 512,
+    bad.length / 512,
+  ]);
+  expect(sectors).toEqual([
+    [37, 3],
+    [56, 3],
+  ]);
+});
+
 test("direct access is off where pages would lie across the leaf's pages, and where a target has none", () => {
   const direct = (table: string) => memoryStack({ t: table }, { size: SIZE }).top.direct;
   expect(direct("0 64 linear a 4")).toBeUndefined();

@@ -17,6 +17,7 @@ import {
   sendMessage,
   type MappedManagedDevice,
 } from "../../../../src/mapper/index.ts";
+import { openFile } from "../../../../src/file/index.ts";
 import { randomSeed } from "../../../base/seed.ts";
 
 const seed = randomSeed();
@@ -90,6 +91,31 @@ describe("LogWriter", () => {
       "flush",
       "dm-log-writes-end",
     ]);
+  });
+
+  test("S39: an O_DIRECT write, a flush and a mark are a log that replays, with their count and the kernel's end mark", async () => {
+    const { log, top } = await logged();
+    const file = await openFile(top, { face: "direct" });
+    const data = createPrng(seed).bytes(4096);
+    expect(await file.pwritev2(data, 8192)).toBe(4096);
+    await file.close();
+    await top.flush();
+    await mark(top, "mark", "done");
+    await top.close();
+    const entries = await entriesOf(log);
+    expect(entries.filter((entry) => entry !== "flush")).toEqual([
+      "write 8192+4096",
+      "done",
+      "dm-log-writes-end",
+    ]);
+    const head = new Uint8Array(32);
+    await log.read(head, 0);
+    expect(new DataView(head.buffer).getBigUint64(16, true)).toBe(BigInt(entries.length));
+    const target = createMemoryDevice({ size: SIZE });
+    await replayLog(log, target, { endMark: "done" });
+    const into = new Uint8Array(4096);
+    await target.read(into, 8192);
+    expect(Buffer.compare(into, data)).toBe(0);
   });
 
   test("writes nothing where nothing was written, and nothing of a session that only reads", async () => {
