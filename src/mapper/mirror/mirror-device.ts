@@ -28,18 +28,21 @@ import {
   type AccessMode,
   type Capabilities,
   type DeviceIdentity,
+  type FaultyDevice,
   type HealWrite,
   type ManagedDevice,
   type ReadResult,
 } from "../../device/index.ts";
-import type { PoisonView } from "../../poison/index.ts";
+import type { FaultChange, PoisonView } from "../../poison/index.ts";
 import { after, caught } from "../after.ts";
 import { checkApart, checkWhole } from "../change-checks.ts";
+import { canFail } from "../faulty.ts";
 import { inTurn } from "../in-turn.ts";
 import { sortedRanges } from "../joined.ts";
 import { joinedIdentity } from "../mapped-capabilities.ts";
 import type { Area } from "../target.ts";
 import { Copies, type MirrorLeg } from "./copies.ts";
+import { faultCopies, holeInCopies, injectCopies, recordCopies } from "./each-copy.ts";
 import { hullOf, LegHealer } from "./leg-heal.ts";
 import { mirrorCapabilities } from "./mirror-capabilities.ts";
 import { mirrorPoison } from "./mirror-poison.ts";
@@ -60,7 +63,7 @@ export interface MirrorOptions {
 }
 
 /** The device of a mirror. Its legs are closed by whoever opened them. */
-export class MirrorDevice implements ManagedDevice {
+export class MirrorDevice implements FaultyDevice {
   readonly size: number;
   readonly capabilities: Capabilities;
   readonly poison: PoisonView;
@@ -167,8 +170,7 @@ export class MirrorDevice implements ManagedDevice {
     if (from.length === 0) return undefined;
     return this.#turns.exclusively(range, () => {
       this.#reads.touch(offset, from.length);
-      const write = { offset, data: from };
-      return after(this.#log.begin(range), () => this.#store(write, mode));
+      return after(this.#log.begin(range), () => this.#store({ offset, data: from }, mode));
     });
   }
 
@@ -275,29 +277,29 @@ export class MirrorDevice implements ManagedDevice {
   }
 
   holeFrom(offset: number): number {
-    const [run] = this.copies.runs({ offset, length: this.size - offset });
-    const [leg] = run?.legs ?? [];
-    if (run === undefined || leg === undefined) return 0;
-    return Math.min(run.length, leg.device.holeFrom?.(leg.offset + offset) ?? 0);
+    return holeInCopies(this.copies, offset);
   }
 
-  /** The scan read each byte from one leg, the first that has it. */
   recordRead(range: ByteRange): void {
     checkRange(range, this.size);
-    for (const run of this.copies.runs(range)) {
-      let left: readonly ByteRange[] = [run];
-      for (const { device, offset: start } of run.legs) {
-        const bad = new RangeSet();
-        for (const { offset, length } of left) {
-          const below = { offset: start + offset, length };
-          for (const part of device.poison.bad(below)) bad.add(part.offset - start, part.length);
-          for (const part of bad.gaps(offset, length))
-            device.recordRead({ offset: start + part.offset, length: part.length });
-        }
-        left = [...bad];
-        if (left.length === 0) break;
-      }
-    }
+    recordCopies(this.copies, range);
+  }
+
+  /** Whether every leg can be told to fail. */
+  get canFail(): boolean {
+    return this.copies.legs.every(({ device }) => canFail(device));
+  }
+
+  /** As `SimulatedDevice.inject`, in every fresh leg: else the mirror would give the bytes all the same. */
+  inject(range: ByteRange, options: { readonly latent?: boolean } = {}): ByteRange {
+    this.#checkWritable(range);
+    return injectCopies(this.copies, range, options);
+  }
+
+  /** As `SimulatedDevice.setFault`, in every fresh leg. */
+  setFault(change: FaultChange): void {
+    this.#checkWritable(change);
+    faultCopies(this.copies, change);
   }
 
   recordBad(range: ByteRange, state: "poisoned" | "lost"): void {

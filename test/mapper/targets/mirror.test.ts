@@ -350,3 +350,16 @@ test("mirror takes the features that dmsetup prints", async () => {
   );
   expect(top.size).toBe(SIZE);
 });
+
+test("inject() and setFault() make a range bad in every copy, so that the mirror cannot give it", async () => {
+  const stack = await filled(THREE);
+  const mirror = mirrorOf(stack);
+  expect(mirror.canFail).toBe(true);
+  expect(mirror.inject({ offset: 3 * SECTOR + 7, length: SECTOR }, { latent: true })).toEqual({
+    offset: 3 * SECTOR,
+    length: 2 * SECTOR,
+  });
+  mirror.setFault({ offset: 9 * SECTOR, length: SECTOR, kind: "poison", on: true });
+  expect(await readAll(stack)).toEqual([3, 4, 9]);
+  expect(["a", "b", "c"].map((name) => badIn(stack, name))).toEqual([3, 3, 3]);
+});
