@@ -213,7 +213,7 @@ describe("loadCache()", () => {
 
   test("a mutated cache is loaded or refused with a message, and then reads and closes", async () => {
     const prng = createPrng(seed);
-    const count = Number(process.env["MUTATIONS"] ?? 2000);
+    const count = Number(process.env["CACHE_MUTATIONS"] ?? 2000);
     let taken = 0;
     for (let turn = 0; turn < count; turn += 1) {
       const bytes = cacheBytes([
