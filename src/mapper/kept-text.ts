@@ -6,10 +6,8 @@
  */
 import { StorageError } from "../base/index.ts";
 import type { HostFiles } from "../os/index.ts";
+import { readText } from "./host-text.ts";
 import type { TargetMemory } from "./target.ts";
-
-/** Bytes that are read at most. */
-const TEXT_MAX = 64 * 1024 * 1024;
 
 /** Where a row's text stands. */
 export interface KeptTextPlace {
@@ -33,7 +31,7 @@ export function keptText(place: KeptTextPlace): TargetMemory {
   return {
     load() {
       if (files.info(path) === undefined) return undefined;
-      return loadText(files, path);
+      return readText(files, path);
     },
     save(text) {
       if (readOnly)
@@ -43,23 +41,6 @@ export function keptText(place: KeptTextPlace): TargetMemory {
       saveText(files, path, text);
     },
   };
-}
-
-function loadText(files: HostFiles, path: string): string {
-  const file = files.open(path);
-  try {
-    const length = file.size();
-    if (length > TEXT_MAX)
-      throw new StorageError(
-        "EBADMSG",
-        `Cannot load ${path}: want a text of at most ${TEXT_MAX} bytes: got ${length}`,
-        { path },
-      );
-    const bytes = new Uint8Array(length);
-    return new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes, 0)));
-  } finally {
-    file.close();
-  }
 }
 
 function saveText(files: HostFiles, path: string, text: string): void {

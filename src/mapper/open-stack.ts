@@ -5,7 +5,7 @@
  * one byte at two addresses, within a table (load-table.ts) or through two of them.
  */
 import { dirname, isAbsolute, join, resolve } from "node:path";
-import { isPromise, SECTOR, StorageError, type Clock, type MaybePromise } from "../base/index.ts";
+import { isPromise, SECTOR, type Clock, type MaybePromise } from "../base/index.ts";
 import {
   checkedDevice,
   openDevice,
@@ -16,6 +16,7 @@ import {
 } from "../device/index.ts";
 import { nodeFiles, type HostFiles } from "../os/index.ts";
 import type { StateRange } from "../poison/index.ts";
+import { readText } from "./host-text.ts";
 import { keptText } from "./kept-text.ts";
 import { inTurn } from "./in-turn.ts";
 import {
@@ -34,9 +35,6 @@ import { tableError, type TableRow, type TextPlace } from "./table-text.ts";
 import type { TargetMemory } from "./target.ts";
 import { WindowClaims } from "./window-claims.ts";
 import { readVolume } from "./volumes/read-volume.ts";
-
-/** Bytes of a stack file that are read at most. */
-const TEXT_MAX = 16 * 1024 * 1024;
 
 /** What stands for a member of an array that is gone, as mdadm has it. */
 const MISSING = "missing";
@@ -105,7 +103,7 @@ function openWith(
 
 /** Bytes of a stack: from its text alone, or from what its members say where the top is a volume. @throws {StorageError} */
 export function stackSize(path: string, files: HostFiles = nodeFiles): MaybePromise<number> {
-  const sectors = stackSectors(parseStack(readStackText(path, files), path));
+  const sectors = stackSectors(parseStack(readText(files, path), path));
   if (sectors !== undefined) return sectors * SECTOR;
   const opened = openStack(path, { files });
   return isPromise(opened) ? opened.then(closedSize) : closedSize(opened);
@@ -115,23 +113,6 @@ function closedSize({ device }: OpenStack): MaybePromise<number> {
   const { size } = device;
   const closed = device.close();
   return isPromise(closed) ? closed.then(() => size) : size;
-}
-
-function readStackText(path: string, files: HostFiles): string {
-  const file = files.open(path);
-  try {
-    const length = file.size();
-    if (length > TEXT_MAX)
-      throw new StorageError(
-        "EBADMSG",
-        `Cannot load ${path}: want a text of at most ${TEXT_MAX} bytes: got ${length}`,
-        { path },
-      );
-    const bytes = new Uint8Array(length);
-    return new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes, 0)));
-  } finally {
-    file.close();
-  }
 }
 
 class StackOpener {
@@ -210,8 +191,7 @@ class StackOpener {
 
   #read(path: string): Scope {
     const real = this.#real(path);
-    const scope =
-      this.#scopes.get(real) ?? scopeOf(parseStack(readStackText(path, this.#files), path));
+    const scope = this.#scopes.get(real) ?? scopeOf(parseStack(readText(this.#files, path), path));
     this.#scopes.set(real, scope);
     return scope;
   }
