@@ -64,17 +64,6 @@ export class RangeChunk {
     this.byteLength += end - start;
   }
 
-  /**
-   * Where the last range that starts at or before `key` would be if the starts lay evenly.
-   *
-   * @param first first start of this chunk; @param next first start of the chunk behind, or Infinity
-   */
-  guess(key: number, first: number, next: number): number {
-    const { bounds, count } = this;
-    const high = next === Infinity ? bounds[count - 1]! : next;
-    return Math.min(count - 1, (count * (key - first)) / (high - first)) | 0;
-  }
-
   /** The last range that starts at or before `key` among `index` and the seven behind it, or -1: look-ups often ascend. */
   findFrom(index: number, key: number): number {
     const { bounds, count } = this;

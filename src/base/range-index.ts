@@ -1,9 +1,10 @@
 /**
- * RangeIndex: which chunk of a range store a key belongs to, and which sixteen ranges of the chunk.
+ * RangeIndex: which chunk of a range store a key belongs to, and which range of the chunk.
  *
  * It holds the first start of every chunk, and of every chunk a row of samples: every sixteenth start. Both are so much denser
  * than the ranges (at ten million 0.2 and 6.6 MB of 160 MB) that they stay in the processor's caches. A search that took its
- * steps in the chunk would miss the cache at most of them; from a sample it needs two neighbouring cache lines.
+ * steps in the chunk would miss the cache at most of them; from a sample it needs two neighbouring cache lines. It holds the
+ * arrays of the chunks and their counts too: to ask the chunk itself for them would be one more miss, a sixth of a look-up.
  *
  * Rows keep their place when chunks are inserted and removed before them: `slots` says which row is a chunk's.
  */
@@ -13,16 +14,24 @@ import { bisect, lastNotAbove } from "./range-search.ts";
 /** Ranges of a sample: their starts are two cache lines. */
 export const RANGES_PER_SAMPLE = 16;
 
+/** So many look-ups must go the other way before the way changes, from either end. */
+const TRUST_MAX = 8;
+
 /** First starts and samples of the chunks of one store; places of `firsts` past the last chunk, of a row past its samples, are Infinity. */
 export class RangeIndex {
   #count = 0;
   #firsts: Float64Array = new Float64Array(2).fill(Infinity);
   #slots: Uint32Array = new Uint32Array(1);
+  /** Of every chunk its starts and ends, and how many it has. */
+  #bounds: Float64Array[] = [];
+  #counts: Uint32Array = new Uint32Array(1);
   #samples: Float64Array;
   readonly #width: number;
   /** Rows of removed chunks, and how many rows were ever taken. */
   #free: number[] = [];
   #taken = 0;
+  /** Whether guesses in a chunk were close of late: from -TRUST_MAX, never, to TRUST_MAX, always. */
+  #trust = 0;
 
   /** @param limit most ranges in a chunk */
   constructor(limit: number) {
@@ -30,21 +39,29 @@ export class RangeIndex {
     this.#samples = new Float64Array(this.#width);
   }
 
-  /** A copy that shares nothing. */
-  clone(): RangeIndex {
+  /** A copy that shares nothing with this one; `chunks` are those of the copy's store. */
+  clone(chunks: readonly RangeChunk[]): RangeIndex {
     const copy = new RangeIndex(this.#width * RANGES_PER_SAMPLE);
     copy.#count = this.#count;
     copy.#firsts = this.#firsts.slice();
     copy.#slots = this.#slots.slice();
+    copy.#bounds = chunks.map(({ bounds }) => bounds);
+    copy.#counts = this.#counts.slice();
     copy.#samples = this.#samples.slice();
     copy.#free = [...this.#free];
     copy.#taken = this.#taken;
     return copy;
   }
 
-  /** First start of a chunk; Infinity behind the last. */
-  first(at: number): number {
-    return this.#firsts[at]!;
+  /** Start of range `index` of chunk `at`. */
+  startOf(at: number, index: number): number {
+    return this.#bounds[at]![index]!;
+  }
+
+  /** End of range `index` of chunk `at`. */
+  endOf(at: number, index: number): number {
+    const bounds = this.#bounds[at]!;
+    return bounds[(bounds.length >>> 1) + index]!;
   }
 
   /** Whether `key` belongs to chunk `at`; none is in an empty index. */
@@ -62,19 +79,49 @@ export class RangeIndex {
     return lastNotAbove(firsts, count, key, Math.min(count - 1, share * (count - 1)) | 0);
   }
 
+  /**
+   * Index in chunk `at`, which `key` belongs to, of the last range that starts at or before `key`.
+   *
+   * Where starts lie evenly a guess costs one cache miss. Where they lie in clusters it costs several and reads all over the chunk,
+   * so that no part of it stays cached; the samples lead to the same few lines each time. Whether the guess would have been
+   * close is known either way, and the next look-up goes the way that would have been the better of late.
+   */
+  findInside(at: number, key: number): number {
+    const bounds = this.#bounds[at]!;
+    const count = this.#counts[at]!;
+    const first = this.#firsts[at]!;
+    const next = this.#firsts[at + 1]!;
+    const high = next === Infinity ? bounds[count - 1]! : next;
+    const guess = Math.min(count - 1, (count * (key - first)) / (high - first)) | 0;
+    let found: number;
+    if (this.#trust >= 0) found = lastNotAbove(bounds, count, key, guess);
+    else {
+      const sample = this.#findSample(at, key);
+      found = bisect(bounds, sample, Math.min(count, sample + RANGES_PER_SAMPLE), key);
+    }
+    const isClose = Math.abs(found - guess) < RANGES_PER_SAMPLE;
+    if (isClose && this.#trust < TRUST_MAX) this.#trust += 1;
+    if (!isClose && this.#trust > -TRUST_MAX) this.#trust -= 1;
+    return found;
+  }
+
   /** Index in chunk `at` of the last sample that is not above `key`; the range looked for is among the sixteen from there. */
-  findSample(at: number, key: number): number {
+  #findSample(at: number, key: number): number {
     const row = this.#slots[at]! * this.#width;
     return (bisect(this.#samples, row, row + this.#width, key) - row) * RANGES_PER_SAMPLE;
   }
 
-  /** Makes place for a chunk before chunk `at`; its samples are noted by `update`, or `push` for one that is filled. */
-  insert(at: number, first: number): void {
+  /** Puts a chunk before chunk `at`; its samples are noted by `update`, or `push` for one that is filled. */
+  insert(at: number, chunk: RangeChunk, first: number): void {
     const count = this.#count;
+    if (at === count) this.#bounds.push(chunk.bounds);
+    else this.#bounds.splice(at, 0, chunk.bounds);
     if (count === this.#slots.length) this.#grow();
     this.#firsts.copyWithin(at + 1, at, count);
     this.#firsts[at] = first;
     this.#slots.copyWithin(at + 1, at, count);
+    this.#counts.copyWithin(at + 1, at, count);
+    this.#counts[at] = chunk.count;
     const slot = this.#free.pop() ?? this.#taken++;
     this.#slots[at] = slot;
     this.#samples.fill(Infinity, slot * this.#width, (slot + 1) * this.#width);
@@ -87,12 +134,15 @@ export class RangeIndex {
     const count = this.#count;
     this.#firsts.copyWithin(from, to, count);
     this.#slots.copyWithin(from, to, count);
+    this.#bounds.splice(from, to - from);
+    this.#counts.copyWithin(from, to, count);
     this.#count = count - (to - from);
     this.#firsts.fill(Infinity, this.#count, count);
   }
 
   /** Notes that a range with this start is about to be put behind the `count` ranges of chunk `at`. */
   push(at: number, count: number, start: number): void {
+    this.#counts[at] = count + 1;
     if (count % RANGES_PER_SAMPLE !== 0) return;
     this.#samples[this.#slots[at]! * this.#width + count / RANGES_PER_SAMPLE] = start;
   }
@@ -100,6 +150,8 @@ export class RangeIndex {
   /** Notes that the ranges of chunk `at` changed from `index` on. */
   update(at: number, chunk: RangeChunk, index: number): void {
     const { bounds, count } = chunk;
+    this.#bounds[at] = bounds;
+    this.#counts[at] = count;
     const width = this.#width;
     const row = this.#slots[at]! * width;
     const used = Math.ceil(count / RANGES_PER_SAMPLE);
@@ -124,6 +176,9 @@ export class RangeIndex {
     const slots = new Uint32Array(room);
     slots.set(this.#slots);
     this.#slots = slots;
+    const counts = new Uint32Array(room);
+    counts.set(this.#counts);
+    this.#counts = counts;
     const samples = new Float64Array(room * this.#width);
     samples.set(this.#samples);
     this.#samples = samples;

@@ -12,11 +12,7 @@
  * index knows the first and every sixteenth start of each. Arguments are checked above, in RangeSet.
  */
 import { Pieces, RangeChunk } from "./range-chunk.ts";
-import { RangeIndex, RANGES_PER_SAMPLE } from "./range-index.ts";
-import { bisect, lastNotAbove } from "./range-search.ts";
-
-/** So many look-ups must go the other way before the way changes, from either end. */
-const TRUST_MAX = 8;
+import { RangeIndex } from "./range-index.ts";
 
 /** A place among the ranges: of a chunk, and in it. Index -1 is before the first range, `count` behind the chunk's last. */
 interface Place {
@@ -40,8 +36,6 @@ export class RangeStore {
   indexAt = -1;
 
   #index: RangeIndex;
-  /** Whether guesses in a chunk were close of late: from -TRUST_MAX, never, to TRUST_MAX, always. */
-  #trust = 0;
   readonly #from: Place = { chunk: 0, index: 0 };
   readonly #to: Place = { chunk: 0, index: 0 };
   readonly #pieces = new Pieces();
@@ -57,7 +51,7 @@ export class RangeStore {
     for (const chunk of this.chunks) copy.chunks.push(chunk.clone());
     copy.size = this.size;
     copy.byteLength = this.byteLength;
-    copy.#index = this.#index.clone();
+    copy.#index = this.#index.clone(copy.chunks);
     return copy;
   }
 
@@ -72,13 +66,12 @@ export class RangeStore {
 
   /** Start of the range under the finger, after a `seek` that found one. */
   get start(): number {
-    return this.chunks[this.chunkAt]!.bounds[this.indexAt]!;
+    return this.#index.startOf(this.chunkAt, this.indexAt);
   }
 
   /** End of the range under the finger, after a `seek` that found one. */
   get end(): number {
-    const chunk = this.chunks[this.chunkAt]!;
-    return chunk.bounds[chunk.capacity + this.indexAt]!;
+    return this.#index.endOf(this.chunkAt, this.indexAt);
   }
 
   /** Moves the finger to the last range that starts at or before `key`; says whether there is one. */
@@ -94,30 +87,8 @@ export class RangeStore {
   /** Moves the finger into chunk `at`, which `key` belongs to; -1 is before all. */
   #settle(at: number, key: number): boolean {
     this.chunkAt = Math.max(0, at);
-    this.indexAt = at < 0 ? -1 : this.#findInside(at, key);
+    this.indexAt = at < 0 ? -1 : this.#index.findInside(at, key);
     return at >= 0;
-  }
-
-  /**
-   * Index in chunk `at` of the last range that starts at or before `key`.
-   *
-   * Where starts lie evenly a guess costs one cache miss. Where they lie in clusters it costs several and reads all over the chunk,
-   * so that no part of it stays cached; the samples lead to the same few lines each time. Whether the guess would have been
-   * close is known either way, and the next look-up goes the way that would have been the better of late.
-   */
-  #findInside(at: number, key: number): number {
-    const { bounds, count } = this.chunks[at]!;
-    const guess = this.chunks[at]!.guess(key, this.#index.first(at), this.#index.first(at + 1));
-    let found: number;
-    if (this.#trust >= 0) found = lastNotAbove(bounds, count, key, guess);
-    else {
-      const sample = this.#index.findSample(at, key);
-      found = bisect(bounds, sample, Math.min(count, sample + RANGES_PER_SAMPLE), key);
-    }
-    const isClose = Math.abs(found - guess) < RANGES_PER_SAMPLE;
-    if (isClose && this.#trust < TRUST_MAX) this.#trust += 1;
-    if (!isClose && this.#trust > -TRUST_MAX) this.#trust -= 1;
-    return found;
   }
 
   /** Adds `[start, end)`, which is not empty; ranges that it touches become one with it. */
@@ -282,7 +253,7 @@ export class RangeStore {
   }
 
   #insertChunk(at: number, chunk: RangeChunk, first: number): void {
-    this.#index.insert(at, first);
+    this.#index.insert(at, chunk, first);
     if (at === this.chunks.length) this.chunks.push(chunk);
     else this.chunks.splice(at, 0, chunk);
   }

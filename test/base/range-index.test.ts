@@ -2,38 +2,39 @@
 import { expect, test } from "vitest";
 import { createPrng } from "../../src/base/index.ts";
 import { RangeChunk } from "../../src/base/range-chunk.ts";
-import { RangeIndex, RANGES_PER_SAMPLE } from "../../src/base/range-index.ts";
+import { RangeIndex } from "../../src/base/range-index.ts";
 import { randomSeed } from "./seed.ts";
 
 const LIMIT = 100;
+/** From one start to the next. */
+const GAP = 10;
 /** Starts of a chunk lie within so many bytes of its first. */
 const SPAN = 1000;
 
 function chunkAt(first: number, count: number): RangeChunk {
   const chunk = new RangeChunk(LIMIT, LIMIT);
-  for (let at = 0; at < count; at += 1) chunk.push(first + 10 * at, first + 10 * at + 1);
+  for (let at = 0; at < count; at += 1) chunk.push(first + GAP * at, first + GAP * at + 1);
   return chunk;
 }
 
-/** Asks the index about keys at, before and behind every sample, and compares with the chunks. */
+/** Asks the index about keys at, in and behind every range, and compares with the chunks. */
 function expectRight(index: RangeIndex, chunks: readonly RangeChunk[]): void {
   expect(index.find(-1)).toBe(-1);
-  for (const [at, { bounds, count }] of chunks.entries()) {
-    for (let sample = 0; sample < count; sample += RANGES_PER_SAMPLE) {
-      const start = bounds[sample]!;
-      expect([index.find(start), index.findSample(at, start)]).toEqual([at, sample]);
-      const last = Math.min(count, sample + RANGES_PER_SAMPLE) - 1;
-      const before = index.findSample(at, bounds[last]! + 1);
-      expect([index.find(bounds[last]! + 1), before]).toEqual([at, sample]);
+  for (const [at, { bounds, capacity, count }] of chunks.entries()) {
+    for (let range = 0; range < count; range += 1) {
+      const start = bounds[range]!;
+      expect([index.startOf(at, range), index.endOf(at, range)]).toEqual([
+        start,
+        bounds[capacity + range],
+      ]);
+      for (const key of [start, start + 1, start + GAP - 1])
+        expect([index.find(key), index.findInside(at, key)]).toEqual([at, range]);
     }
-    expect(index.findSample(at, Number.MAX_SAFE_INTEGER)).toBe(
-      Math.floor((count - 1) / RANGES_PER_SAMPLE) * RANGES_PER_SAMPLE,
-    );
   }
-  expect(index.first(chunks.length)).toBe(Infinity);
+  expect(index.find(Number.MAX_SAFE_INTEGER)).toBe(chunks.length - 1);
 }
 
-test("find() and findSample() say where a key is after any inserts, removals and updates", () => {
+test("find() and findInside() say where a key is after any inserts, removals and updates", () => {
   const random = createPrng(randomSeed());
   for (let round = 0; round < 20; round += 1) {
     let index = new RangeIndex(LIMIT);
@@ -47,7 +48,7 @@ test("find() and findSample() say where a key is after any inserts, removals and
         const chunk = chunkAt(place * SPAN, 1 + random.below(LIMIT));
         places.splice(at, 0, place);
         chunks.splice(at, 0, chunk);
-        index.insert(at, place * SPAN);
+        index.insert(at, chunk, place * SPAN);
         index.update(at, chunk, 0);
       } else if (kind < 8 && at < chunks.length) {
         const to = Math.min(chunks.length, at + random.below(4));
@@ -58,16 +59,16 @@ test("find() and findSample() say where a key is after any inserts, removals and
         const kept = random.below(chunks[at]!.count);
         chunks[at] = chunkAt(places[at]! * SPAN, kept + 1);
         index.update(at, chunks[at], kept);
-      } else index = index.clone();
+      } else index = index.clone(chunks);
     }
     expectRight(index, chunks);
   }
 });
 
-test("push() notes every sixteenth start", () => {
+test("push() notes every range, and every sixteenth start", () => {
   const index = new RangeIndex(LIMIT);
   const chunk = chunkAt(0, 50);
-  index.insert(0, 0);
+  index.insert(0, chunk, 0);
   for (let at = 0; at < chunk.count; at += 1) index.push(0, at, chunk.bounds[at]!);
   expectRight(index, [chunk]);
 });
@@ -75,11 +76,12 @@ test("push() notes every sixteenth start", () => {
 test("clone() shares nothing", () => {
   const index = new RangeIndex(LIMIT);
   const chunk = chunkAt(0, LIMIT);
-  index.insert(0, 0);
+  index.insert(0, chunk, 0);
   index.update(0, chunk, 0);
-  const copy = index.clone();
-  copy.insert(0, -SPAN);
-  copy.update(0, chunkAt(-SPAN, 3), 0);
+  const copy = index.clone([chunk]);
+  const other = chunkAt(-SPAN, 3);
+  copy.insert(0, other, -SPAN);
+  copy.update(0, other, 0);
   copy.remove(1, 2);
   expectRight(index, [chunk]);
 });
