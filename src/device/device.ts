@@ -141,6 +141,12 @@ export interface ManagedDevice extends Device {
   /** Bytes from `offset` on that are a hole of a sparse image: they read as zeros, none is bad. A scan need not read them. @default 0 */
   holeFrom?(offset: number): number;
 
+  /**
+   * Lends the bytes of a range where they are mapped and every one of them is data, by the list, by open intents and by what they hold: no copy is made.
+   * To be read only, before the next change of the range and before `close`. @default `undefined`, and `read` gives them
+   */
+  borrow?(range: ByteRange): Promise<Uint8Array | undefined>;
+
   /** Records that a scan read these bytes whole: unread becomes clean. Durable at the next `flush` or `close`. */
   recordRead(range: ByteRange): void;
 

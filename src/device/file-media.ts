@@ -36,6 +36,7 @@ function memoryOf(mapping: FileMapping): MediaMemory {
       return NO_FAULTS;
     },
     store: (from, offset) => mapping.copyIn(from, offset),
+    bringIn: (range) => mapping.bringIn(range),
   };
 }
 

@@ -7,7 +7,7 @@
  */
 import { isPromise, PAGE, RangeSet, roundDown, roundUp, type ByteRange } from "../base/index.ts";
 import { findMarkers, isPieceOfMarker, MARKER_SIZE, mayHoldMarker } from "./marker.ts";
-import type { Faults, Media, MediaMemory } from "./media.ts";
+import { NO_FAULTS, type Faults, type Media, type MediaMemory } from "./media.ts";
 
 /** How a medium is looked through. */
 export interface MarkedMediaOptions {
@@ -63,6 +63,10 @@ function markedMemory(memory: MediaMemory, markers: Markers, loads: boolean): Me
       markers.forget({ offset, length: from.length });
       memory.store(from, offset);
     },
+    isData: (view, offset) => markers.join(NO_FAULTS, view, offset).length === 0,
+    ...(memory.bringIn === undefined
+      ? {}
+      : { bringIn: async (range: ByteRange) => memory.bringIn?.(range) ?? true }),
   };
 }
 

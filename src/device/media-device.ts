@@ -281,6 +281,22 @@ export class MediaDevice implements ManagedDevice {
     return this.#unsettled.empty ? goodHole(this.media, this.poison, offset) : 0;
   }
 
+  async borrow(range: ByteRange): Promise<Uint8Array | undefined> {
+    this.#check(range.offset, range.length);
+    const { memory } = this.media;
+    const { offset, length } = range;
+    if (memory === undefined) return undefined;
+    if (!((await memory.bringIn?.(range)) ?? true)) return undefined;
+    const isGood =
+      this.#unsettled.empty &&
+      this.pages.empty &&
+      !this.ledger.list.hasBad(offset, length) &&
+      memory.mayHide?.(offset, length) !== true;
+    if (!isGood) return undefined;
+    const view = memory.view(range);
+    return view.length === length && (memory.isData?.(view, offset) ?? true) ? view : undefined;
+  }
+
   recordRead(range: ByteRange): void {
     this.#check(range.offset, range.length);
     const unread = [...this.poison.states(range)].filter((part) => part.state === "unread");

@@ -26,6 +26,10 @@ export interface MediaMemory {
    * has no such poison.
    */
   mayHide?(offset: number, length: number): boolean;
+  /** Brings a range in, off this thread, so that touching it cannot end the process. @returns whether it is there. @default it always is */
+  bringIn?(range: ByteRange): Promise<boolean>;
+  /** Whether every byte of a view, which begins at `offset` of the medium, is data by what it holds: looks at all of it. @default it is */
+  isData?(view: Uint8Array, offset: number): boolean;
 }
 
 /** Where bytes are. Callers keep inside `size`. */

@@ -93,6 +93,8 @@ export class SimulatedMedia implements Media {
       },
       store: (from, offset) => this.#store(from, offset, memory),
       mayHide: (offset, length) => !this.#isWhole(offset, length),
+      isData: (view, offset) => memory.isData?.(view, offset) ?? true,
+      bringIn: async (range) => (await memory.bringIn?.(range)) ?? true,
     };
   }
 

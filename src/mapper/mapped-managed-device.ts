@@ -83,6 +83,14 @@ export class MappedManagedDevice extends MappedDevice implements FaultyDevice {
     return length;
   }
 
+  /** Lent by the leaf that holds all of it; a range that lies in several is not. */
+  async borrow(range: ByteRange): Promise<Uint8Array | undefined> {
+    checkRange(range, this.size);
+    const [run, ...more] = this.layout.runs(range);
+    if (run === undefined || more.length > 0) return undefined;
+    return (run.device as ManagedDevice).borrow?.(run);
+  }
+
   recordRead(range: ByteRange): void {
     checkRange(range, this.size);
     for (const { device, offset, length } of this.layout.shares(range))

@@ -37,6 +37,11 @@ export interface HostFile {
   readSync(into: Uint8Array, offset: number): number;
   /** Writes all of `from` at `offset`, or throws; not durable before `sync`. */
   writeSync(from: Uint8Array, offset: number): void;
+  /**
+   * Writes all of `from`, which must not change until then, beside other calls: several may be under way. Where the file system takes it, whole pages
+   * go past the page cache. Not durable before `sync`. @default `writeSync`
+   */
+  write?(from: Uint8Array, offset: number): Promise<void>;
   /** Sets the size. */
   truncate(size: number): void;
   /** Makes all earlier writes of this file durable, or throws EIO: then none since the last sync counts as durable. */

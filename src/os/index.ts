@@ -7,6 +7,13 @@ export { alignedBuffer } from "./aligned-buffer.ts";
 export { crc32 } from "./crc32.ts";
 export { hostError, isMediaFailure } from "./host-error.ts";
 export type { HostFile, HostFileInfo, HostFiles, OpenOptions } from "./host-files.ts";
+export {
+  openLiveFile,
+  type LiveAnswer,
+  type LiveFacts,
+  type LiveFile,
+  type LiveFileOptions,
+} from "./live-file.ts";
 export { mapFile, WINDOW, type FileMapping } from "./mapping.ts";
 export { NodeFile, nodeFiles } from "./node-files.ts";
 export { dataRanges, fillHoles } from "./seek-hole.ts";

@@ -8,14 +8,29 @@
  * - A view over 4 GiB aborts, and every new one costs milliseconds of collection: windows of 1 GiB, each made once.
  * - The tail of the last page reads as zeros: views end where the file ends.
  */
-import { assert, checkRange, StorageError, type ByteRange } from "../base/index.ts";
+import {
+  assert,
+  checkRange,
+  PAGE,
+  roundDown,
+  StorageError,
+  type ByteRange,
+} from "../base/index.ts";
 import { filledPages, type FilledPages } from "./filled-pages.ts";
 import type { HostFile } from "./host-files.ts";
 import { native, type Native } from "./native.ts";
 import { NodeFile } from "./node-files.ts";
+import { dataRanges } from "./seek-hole.ts";
 
 /** Bytes of a window. */
 export const WINDOW: number = 1024 ** 3;
+
+/** MADV_POPULATE_READ: faults pages in, and answers EFAULT where a load would be a signal. */
+const POPULATE_READ = 22;
+
+/** Bytes of data from which a window is mapped to bring a part of it in, and ranges of data that are looked at to tell. */
+const WORTH_MAPPING = 64 * 1024 * 1024;
+const WORTH_RANGES = 64;
 
 /** A mapped file. */
 export interface FileMapping {
@@ -32,6 +47,13 @@ export interface FileMapping {
    * @throws {StorageError} as `HostFile.writeSync`, or if the system cannot map the file
    */
   copyIn(from: Uint8Array, offset: number): void;
+  /**
+   * Brings a range of one window in, in the thread pool, so that a load from it cannot end the process.
+   *
+   * @returns whether it is there; not where a page of it cannot be read, the system has no such call (Linux before 5.14), or a read
+   *   costs less, because nearly all of its window is a hole
+   */
+  bringIn(range: ByteRange): Promise<boolean>;
   /** Makes no more views; windows are unmapped once nothing refers to them. Closing twice is allowed. */
   close(): void;
 }
@@ -59,6 +81,7 @@ export function mapFile(
 
 /** A mapped window. */
 interface Window {
+  readonly address: bigint;
   readonly buffer: ArrayBuffer;
   /** All of it. */
   readonly bytes: Uint8Array;
@@ -72,6 +95,7 @@ class WindowedMapping implements FileMapping {
   readonly #native: Native;
   readonly #writable: boolean;
   #windows: (Window | undefined)[] = [];
+  readonly #worth = new Map<number, boolean>();
   #open = true;
 
   constructor(file: NodeFile, calls: Native, writable: boolean) {
@@ -160,6 +184,35 @@ class WindowedMapping implements FileMapping {
     }
   }
 
+  async bringIn(range: ByteRange): Promise<boolean> {
+    assert(this.#open, "nothing of a mapping is brought in after close");
+    checkRange(range, this.size);
+    const index = Math.floor(range.offset / WINDOW);
+    if (this.#windows[index] === undefined && !this.#isWorthMapping(index)) return false;
+    const { address, bytes } = this.#window(index);
+    const start = roundDown(range.offset % WINDOW, PAGE);
+    const length = Math.min((range.offset % WINDOW) + range.length, bytes.length) - start;
+    if (process.platform !== "linux") return false;
+    return (await this.#native.madvise(address, { offset: start, length }, POPULATE_READ)) === 0;
+  }
+
+  /** Whether a window holds so much that reading all of it would cost more than the collection that its view brings on. */
+  #isWorthMapping(index: number): boolean {
+    const known = this.#worth.get(index);
+    if (known !== undefined) return known;
+    const length = Math.min(WINDOW, this.size - index * WINDOW);
+    let held = 0;
+    let ranges = 0;
+    for (const data of dataRanges(this.#file, { offset: index * WINDOW, length })) {
+      held += data.length;
+      ranges += 1;
+      if (held >= WORTH_MAPPING || ranges === WORTH_RANGES) break;
+    }
+    const isWorth = held >= Math.min(WORTH_MAPPING, length / 2) || ranges === WORTH_RANGES;
+    this.#worth.set(index, isWorth);
+    return isWorth;
+  }
+
   #window(index: number): Window {
     return this.#windows[index] ?? this.#map(index);
   }
@@ -180,7 +233,7 @@ class WindowedMapping implements FileMapping {
     }
     const buffer = this.#native.view(address, length);
     unmapper.register(buffer, { address, length });
-    const window = { buffer, bytes: new Uint8Array(buffer), filled: null };
+    const window = { address, buffer, bytes: new Uint8Array(buffer), filled: null };
     this.#windows[index] = window;
     return window;
   }

@@ -23,6 +23,14 @@ export interface Native {
     writable: boolean,
   ): bigint | undefined;
   munmap(address: bigint, length: number): number;
+  /** Gives advice about mapped memory, in the thread pool. */
+  madvise(
+    address: bigint,
+    range: { readonly offset: number; readonly length: number },
+    advice: number,
+  ): Promise<number>;
+  /** Begins to write out what the page cache holds of a range; waits for nothing. */
+  startWriteBack(fd: number, range: { readonly offset: number; readonly length: number }): number;
   /** The memory at an address as an ArrayBuffer without a copy; make it once for each address. */
   view(address: bigint, length: number): ArrayBuffer;
   errno(): number;
@@ -31,6 +39,7 @@ export interface Native {
 const PROT_READ = 1;
 const PROT_WRITE = 2;
 const MAP_SHARED = 1;
+const SYNC_FILE_RANGE_WRITE = 2;
 const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
 
 type Call = (...values: unknown[]) => unknown;
@@ -60,6 +69,8 @@ function bind(koffi: typeof import("koffi")): Native {
   const mmap = call("uintptr_t mmap(uintptr_t, size_t, int, int, int, int64_t)");
   const munmap = call("int munmap(uintptr_t, size_t)");
   let fadvise: Call | undefined;
+  let syncRange: Call | undefined;
+  let madvise: ReturnType<typeof library.func> | undefined;
   return {
     flock: (fd, operation) => flock(fd, operation) as number,
     lseek: (fd, offset, whence) => lseek(fd, offset, whence) as number | bigint,
@@ -75,6 +86,21 @@ function bind(koffi: typeof import("koffi")): Native {
       return address === MAP_FAILED || address === -1n ? undefined : address;
     },
     munmap: (address, length) => munmap(address, length) as number,
+    madvise: (address, range, advice) => {
+      madvise ??= library.func("int madvise(uintptr_t, size_t, int)");
+      const at = address + BigInt(range.offset);
+      return new Promise((resolve) => {
+        madvise?.async(at, range.length, advice, (error: unknown, result: unknown) =>
+          resolve(error === null ? (result as number) : -1),
+        );
+      });
+    },
+    startWriteBack: (fd, range) => {
+      // Only Linux has it; elsewhere the sync at the end does all of it.
+      if (process.platform !== "linux") return 0;
+      syncRange ??= call("int sync_file_range(int, int64_t, int64_t, unsigned int)");
+      return syncRange(fd, range.offset, range.length, SYNC_FILE_RANGE_WRITE) as number;
+    },
     view: (address, length) => koffi.view(address, length),
     errno: () => koffi.errno(),
   };

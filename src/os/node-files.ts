@@ -28,6 +28,7 @@ import { lockFile } from "./file-lock.ts";
 import { hostError } from "./host-error.ts";
 import type { HostFile, HostFileInfo, HostFiles, OpenOptions } from "./host-files.ts";
 import { native } from "./native.ts";
+import { PoolWriter } from "./pool-writer.ts";
 
 /** Bytes up to which a read stays on this thread. */
 const SYNC_LIMIT = 128 * 1024;
@@ -51,6 +52,7 @@ export class NodeFile implements HostFile {
   readonly kind: HostFileInfo["kind"];
   #open = true;
   #unlock: () => void = () => undefined;
+  #pool: PoolWriter | undefined;
 
   constructor(path: string, fd: number, kind: HostFileInfo["kind"]) {
     this.path = path;
@@ -142,6 +144,12 @@ export class NodeFile implements HostFile {
     });
   }
 
+  async write(from: Uint8Array, offset: number): Promise<void> {
+    this.#check();
+    this.#pool ??= new PoolWriter(this.fd, this.path);
+    await this.#pool.write(from, offset);
+  }
+
   truncate(size: number): void {
     this.#check();
     guard("ftruncate", this.path, () => ftruncateSync(this.fd, size));
@@ -161,6 +169,7 @@ export class NodeFile implements HostFile {
   close(): void {
     if (!this.#open) return;
     this.#open = false;
+    this.#pool?.close();
     this.#unlock();
     guard("close", this.path, () => closeSync(this.fd));
   }

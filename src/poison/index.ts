@@ -33,6 +33,15 @@ export { importedChanges, importStates } from "./import-states.ts";
 export { detectPoisonFormat, parsePoisonText } from "./texts/any-text.ts";
 export { formatBadblocks, parseBadblocks } from "./texts/badblocks.ts";
 export { formatCxl, parseCxl } from "./texts/cxl-json.ts";
-export { formatMapfile, parseMapfile, type FormatMapOptions } from "./texts/mapfile.ts";
+export {
+  formatMapfile,
+  formatMapRanges,
+  parseMapfile,
+  parseMapRanges,
+  type FormatMapOptions,
+  type FormatRangesOptions,
+  type MapRange,
+  type MapStatus,
+} from "./texts/mapfile.ts";
 export { formatNdctl, parseNdctl } from "./texts/ndctl-json.ts";
 export type { ParsedList, ParseOptions, PoisonFormat } from "./texts/parsed-list.ts";

@@ -29,10 +29,11 @@ const LIST_MAX = 400 * 1024 * 1024;
  *   is none; whatever the device says
  */
 export async function openTarget(path: string, options: TargetOptions = {}): Promise<Target> {
-  const { access = "read", poison } = options;
+  const { access = "read", poison, map = false } = options;
   const list = poison === undefined ? undefined : await readPoisonListFor(path, poison);
   const device = await openImage(path, {
     access,
+    map,
     ...(list === undefined ? {} : { poison: list.ranges }),
   });
   try {

@@ -41,4 +41,6 @@ export interface TargetOptions {
   readonly access?: "read" | "write";
   /** File with a list of bad ranges, in any of the texts. Never written to; never brings back what was healed since. */
   readonly poison?: string;
+  /** Whether images are mapped where that can be done, so that they can lend their bytes. @default false */
+  readonly map?: boolean;
 }

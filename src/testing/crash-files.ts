@@ -369,6 +369,7 @@ class OpenFile implements HostFile {
         checkSpan(offset, from.length, size);
         this.writeSync(from, offset);
       },
+      bringIn: async () => true,
       close: () => undefined,
     };
   }

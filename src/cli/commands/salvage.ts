@@ -32,10 +32,10 @@ export const salvage: CommandModule<Options> = {
       .option("--file <path>", "one file of the image, by its path there");
   },
   async run(context, { args: [image = "", out = ""], options }) {
-    const target = await openTarget(
-      image,
-      options.poison === undefined ? {} : { poison: options.poison },
-    );
+    const target = await openTarget(image, {
+      map: true,
+      ...(options.poison === undefined ? {} : { poison: options.poison }),
+    });
     try {
       const source =
         options.file === undefined ? wholeTarget(target) : await fileOfTarget(target, options.file);

@@ -6,6 +6,7 @@
  * the start of a line or after white space, 127 characters of a line, no gap and no overlap between blocks, a front that is missing.
  * A foreign comment does not survive ddrescue: identity belongs into a sidecar, never into a map.
  */
+import type { ByteRange } from "../../base/index.ts";
 import type { PoisonView } from "../poison-list.ts";
 import { ListBuilder, shown, type ParsedList, type ParseOptions } from "./parsed-list.ts";
 
@@ -150,18 +151,52 @@ function scanMap(text: string): MapBlock[] {
  */
 export function parseMapfile(text: string, options: ParseOptions): ParsedList {
   const builder = new ListBuilder("mapfile", options);
-  let map: readonly MapBlock[];
-  try {
-    map = scanMap(text);
-  } catch (error) {
-    if (error instanceof MapError) throw builder.error(`line ${error.line}`, error.message);
-    throw error;
-  }
-  for (const { offset, length, status, line } of map) {
+  for (const { offset, length, status, line } of scanOrThrow(text, builder)) {
     if (status === "-") builder.add({ offset, length, state: "poisoned" }, `line ${line}`);
     else if (status === "+") builder.add({ offset, length, state: "clean" }, `line ${line}`);
   }
   return builder.finish();
+}
+
+function scanOrThrow(text: string, builder: ListBuilder): readonly MapBlock[] {
+  try {
+    return scanMap(text);
+  } catch (error) {
+    if (error instanceof MapError) throw builder.error(`line ${error.line}`, error.message);
+    throw error;
+  }
+}
+
+/** Status of a block: nobody tried, failed and not trimmed, trimmed and not scraped, bad, finished. */
+export type MapStatus = "?" | "*" | "/" | "-" | "+";
+
+/** A range of a map with its status. */
+export interface MapRange extends ByteRange {
+  readonly status: MapStatus;
+}
+
+/**
+ * Reads a map with all of its statuses; verdicts as `parseMapfile`. What crosses the end is cut off.
+ *
+ * @returns ascending and apart; what no block names is not in it
+ * @throws {StorageError} EBADMSG, also where a block begins behind the end
+ */
+export function parseMapRanges(text: string, options: ParseOptions): readonly MapRange[] {
+  const size = BigInt(options.size);
+  const ranges: MapRange[] = [];
+  const builder = new ListBuilder("mapfile", options);
+  for (const block of scanOrThrow(text, builder)) {
+    if (block.length === 0n) continue;
+    if (block.offset >= size)
+      throw builder.error(
+        `line ${block.line}`,
+        `want an offset below the end at ${options.size}: got ${block.offset}`,
+      );
+    const end = block.offset + block.length < size ? block.offset + block.length : size;
+    const offset = Number(block.offset);
+    ranges.push({ offset, length: Number(end) - offset, status: block.status as MapStatus });
+  }
+  return ranges;
 }
 
 function hexadecimal(value: number): string {
@@ -175,27 +210,55 @@ export interface FormatMapOptions {
 }
 
 /** Writes a map that covers the whole device, a line at a time. */
-export function* formatMapfile(
-  view: PoisonView,
-  options: FormatMapOptions = {},
+export function formatMapfile(view: PoisonView, options: FormatMapOptions = {}): Generator<string> {
+  return formatMapRanges(rangesOf(view), {
+    ...options,
+    status: view.totals().unread > 0 ? "?" : "+",
+  });
+}
+
+function* rangesOf(view: PoisonView): Generator<MapRange> {
+  for (const { offset, length, state } of view.states({ offset: 0, length: view.size }))
+    yield { offset, length, status: state === "clean" ? "+" : state === "unread" ? "?" : "-" };
+}
+
+/** What a map of any statuses is written with. */
+export interface FormatRangesOptions extends FormatMapOptions {
+  /** Status of the whole run: `?` copying, `*` trimming, `/` scraping, `-` retrying, `+` finished. */
+  readonly status: MapStatus;
+  /** Where the run is, in bytes. @default 0 */
+  readonly position?: number;
+  /** Pass of its phase, from 1. @default 1 */
+  readonly pass?: number;
+}
+
+/**
+ * Writes a map, a line at a time, equal neighbours as one block.
+ *
+ * @param ranges ascending and without gaps, from 0 on
+ */
+export function* formatMapRanges(
+  ranges: Iterable<MapRange>,
+  options: FormatRangesOptions,
 ): Generator<string> {
+  const { status, position = 0, pass = 1 } = options;
   yield "# Mapfile. Created by theriac\n";
   for (const comment of options.comments ?? []) yield `# ${comment.replaceAll(/[\r\n]+/g, " ")}\n`;
   yield "# current_pos  current_status  current_pass\n";
-  const status = view.totals().unread > 0 ? "?" : "+";
-  yield `${hexadecimal(0)}     ${status}               1\n`;
+  yield `${hexadecimal(position)}     ${status}               ${pass}\n`;
   yield "#      pos        size  status\n";
   let block: { offset: number; length: number; status: string } | undefined;
-  for (const { offset, length, state } of view.states({ offset: 0, length: view.size })) {
-    const next = state === "clean" ? "+" : state === "unread" ? "?" : "-";
-    if (block !== undefined && block.status === next) {
-      block.length += length;
+  for (const next of ranges) {
+    if (block !== undefined && block.status === next.status) {
+      block.length += next.length;
       continue;
     }
-    if (block !== undefined)
-      yield `${hexadecimal(block.offset)}  ${hexadecimal(block.length)}  ${block.status}\n`;
-    block = { offset, length, status: next };
+    if (block !== undefined) yield blockLine(block);
+    block = { offset: next.offset, length: next.length, status: next.status };
   }
-  if (block !== undefined)
-    yield `${hexadecimal(block.offset)}  ${hexadecimal(block.length)}  ${block.status}\n`;
+  if (block !== undefined) yield blockLine(block);
+}
+
+function blockLine({ offset, length, status }: ByteRange & { readonly status: string }): string {
+  return `${hexadecimal(offset)}  ${hexadecimal(length)}  ${status}\n`;
 }

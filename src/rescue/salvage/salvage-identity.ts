@@ -47,6 +47,7 @@ export async function takeIdentity(source: SalvageSource): Promise<SalvageIdenti
   for (let index = 0; index < places && samples.length < SAMPLES; index += 1) {
     const offset = Math.floor(((source.size - length) * index) / (places - 1) / SAMPLE) * SAMPLE;
     if (offset === samples.at(-1)?.offset) continue;
+    if ((source.holeFrom?.(offset) ?? 0) >= length) continue;
     const { missing } = await source.read(bytes, offset);
     if (missing.length === 0 && !isConstant(bytes))
       samples.push({ offset, length, sha256: sha256(bytes) });

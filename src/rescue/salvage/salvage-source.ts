@@ -19,6 +19,8 @@ export interface SalvageSource {
   read(into: Uint8Array, offset: number): MaybePromise<ReadResult>;
   /** Bytes from `offset` on that are a hole and none of them bad: zeros that need not be read. @default 0 */
   holeFrom?(offset: number): number;
+  /** Bytes of a range lent without a copy, where they are mapped and all of them data. @default `read` gives them */
+  borrow?(range: ByteRange): Promise<Uint8Array | undefined>;
   /** Told of everything that came whole. */
   came(range: ByteRange): void;
 }
@@ -37,6 +39,7 @@ export function wholeTarget(target: Target): SalvageSource {
     names: { ...(uuid === undefined ? {} : { "device UUID": uuid }), ...Object.fromEntries(uuids) },
     bad: () => [...device.poison.bad({ offset: 0, length: device.size })],
     read: async (into, offset) => await readAndRecord(target, into, offset),
+    borrow: async (range) => device.borrow?.(range),
     holeFrom: (offset) => device.holeFrom?.(offset) ?? 0,
     came: (range) => device.recordRead(range),
   };

@@ -1,0 +1,92 @@
+/**
+ * SalvageWork: one running salvage: what is in the output, what is known of the rest, and when the map may say so.
+ *
+ * The order that everything stands on: bytes are written, the output is synced, and only then the map names them. After a failed
+ * sync nothing since the last good one is durable, and a second one that works does not change that: those bytes are untried again.
+ */
+import { RangeSet, type ByteRange } from "../../base/index.ts";
+import type { HostFiles } from "../../os/index.ts";
+import type { CopyMap } from "./copy-map.ts";
+import { writeMap } from "./salvage-map.ts";
+import type { SalvageOutput } from "./salvage-output.ts";
+import type { SalvageSource } from "./salvage-source.ts";
+
+/** What a salvage works with. */
+export interface WorkParts {
+  readonly source: SalvageSource;
+  readonly output: SalvageOutput;
+  readonly map: CopyMap;
+  /** Path of the map, and where it is written. */
+  readonly path: string;
+  readonly files: HostFiles;
+  /** The parts of the source that are wanted. */
+  readonly domain: RangeSet;
+  /** Bytes after which the output is synced and the map saved. */
+  readonly saveEvery: number;
+  /** Called before the map is written, once the output is synced. */
+  readonly beforeMap?: () => void;
+}
+
+/** A running salvage. */
+export class SalvageWork {
+  readonly source: SalvageSource;
+  readonly output: SalvageOutput;
+  readonly map: CopyMap;
+  readonly domain: RangeSet;
+  readonly #parts: WorkParts;
+  /** In the output, not synced yet. */
+  readonly #fresh = new RangeSet();
+  #unsaved = 0;
+
+  constructor(parts: WorkParts) {
+    this.#parts = parts;
+    this.source = parts.source;
+    this.output = parts.output;
+    this.map = parts.map;
+    this.domain = parts.domain;
+  }
+
+  /** Writes bytes that came whole. They must not change until then. */
+  async keep(bytes: Uint8Array, offset: number): Promise<void> {
+    await this.output.write(bytes, offset);
+    this.#unsaved += bytes.length;
+    this.#finish({ offset, length: bytes.length });
+  }
+
+  /** A hole of the source is one of the output: nothing is read, and nothing written but over what an earlier run left. */
+  keepHole(hole: ByteRange): void {
+    this.output.blank([hole]);
+    this.#finish(hole);
+  }
+
+  #finish(range: ByteRange): void {
+    this.map.set(range, "+");
+    this.#fresh.add(range.offset, range.length);
+    this.source.came(range);
+  }
+
+  /** Bytes of the domain that are settled: in the output, or bad. */
+  get settled(): number {
+    return this.map.bytes("+") + this.map.bytes("-");
+  }
+
+  /** Saves where enough came since the last time. */
+  saveSometimes(): void {
+    if (this.#unsaved >= this.#parts.saveEvery) this.save();
+  }
+
+  /** Syncs the output, and only then says in the map what is in it. */
+  save(): void {
+    try {
+      if (this.#fresh.size > 0) this.output.sync();
+    } catch (error) {
+      for (const range of this.#fresh) this.map.set(range, "?");
+      this.#fresh.clear();
+      throw error;
+    }
+    this.#fresh.clear();
+    this.#unsaved = 0;
+    this.#parts.beforeMap?.();
+    writeMap(this.#parts.files, this.#parts.path, this.map);
+  }
+}
