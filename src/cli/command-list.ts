@@ -66,6 +66,21 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/repair.ts")).repair,
   },
   {
+    name: "undo",
+    summary: "mark lost again what a repair wrote",
+    load: async () => (await import("./commands/undo.ts")).undo,
+  },
+  {
+    name: "acknowledge",
+    summary: "give up bytes that nobody can restore",
+    load: async () => (await import("./commands/acknowledge.ts")).acknowledge,
+  },
+  {
+    name: "log",
+    summary: "tell what was done to an image, step by step",
+    load: async () => (await import("./commands/log.ts")).log,
+  },
+  {
     name: "verify",
     summary: "prove that what is there is whole",
     load: async () => (await import("./commands/verify.ts")).verify,

@@ -7,15 +7,19 @@ import type { HostFiles } from "../os/index.ts";
  *
  * @throws {StorageError} ENOSPC and others: then the old text stands
  */
-export function replaceText(files: HostFiles, path: string, text: string | Iterable<string>): void {
+export function replaceText(
+  files: HostFiles,
+  path: string,
+  text: string | Iterable<string | Uint8Array>,
+): void {
   const temporary = `${path}.new`;
   files.remove(temporary);
   const file = files.open(temporary, { access: "create" });
   try {
     let offset = 0;
     for (const piece of buffered(typeof text === "string" ? [text] : text)) {
-      const bytes = Buffer.from(piece);
-      file.writeSync(bytes, offset);
+      const bytes = typeof piece === "string" ? Buffer.from(piece) : piece;
+      if (bytes.length > 0) file.writeSync(bytes, offset);
       offset += bytes.length;
     }
     file.sync();
@@ -29,10 +33,16 @@ export function replaceText(files: HostFiles, path: string, text: string | Itera
   files.syncDirectoryOf(path);
 }
 
-/** The same text in pieces of at least 256 KiB, because each is one write. */
-function* buffered(pieces: Iterable<string>): Generator<string> {
+/** The same text in pieces of at least 256 KiB, because each is one write; bytes as they are. */
+function* buffered(pieces: Iterable<string | Uint8Array>): Generator<string | Uint8Array> {
   let gathered = "";
   for (const piece of pieces) {
+    if (typeof piece !== "string") {
+      yield gathered;
+      gathered = "";
+      yield piece;
+      continue;
+    }
     gathered += piece;
     if (gathered.length < 256 * 1024) continue;
     yield gathered;

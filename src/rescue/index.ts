@@ -8,15 +8,42 @@ export {
   applyPlan,
   type Applied,
   type ApplyOptions,
-  type StepOutcome,
-  type StepResult,
+  type ApplyParts,
+  type StepJournal,
 } from "./repair/apply.ts";
+export type { StepOutcome, StepResult } from "./repair/apply-batch.ts";
+export type {
+  DoneRecord,
+  EndRecord,
+  LogRecord,
+  ResumedRecord,
+  RunKind,
+  RunRecord,
+  StepRecord,
+} from "./repair/log-record.ts";
+export { acknowledge, type Acknowledged, type AcknowledgeWhat } from "./repair/acknowledge.ts";
+export { givenUp, type GivenUp } from "./repair/given-up.ts";
+export {
+  makeManifest,
+  pathList,
+  type LostRange,
+  type Manifest,
+  type ManifestParts,
+  type PathList,
+  type PathListForm,
+} from "./repair/manifest.ts";
+export { undo, type Undone, type UndoneStep, type UndoWhat } from "./repair/undo.ts";
+export { readLog, readRun, type LogDamage, type LoggedRun } from "./repair/read-log.ts";
+export { RepairLog } from "./repair/repair-log.ts";
+export { findInterrupted, type InterruptedRepair } from "./repair/resume.ts";
 export { findDamage, isMissing, missingBytes, totalsWith, type Damage } from "./damage.ts";
 export { closeDonors, digestSource, openDonor, openDonors, refuseItself } from "./open-donor.ts";
 export { openTarget } from "./open-target.ts";
 export { replaceText } from "./durable-text.ts";
 export { makePlan, type PlanOptions } from "./plan/plan.ts";
 export {
+  parsePlan,
+  planText,
   readPlan,
   sumSteps,
   type Neighbour,
@@ -34,6 +61,8 @@ export {
   repairExitCode,
   type Repair,
   type RepairedStep,
+  type RepairOptions,
+  type RepairParts,
   type RepairSums,
 } from "./repair/repair.ts";
 export { salvage, type Salvaged, type SalvageOptions } from "./salvage/salvage.ts";
@@ -47,6 +76,7 @@ export {
   type ComparedFile,
   type Comparison,
   type Verification,
+  type VerifyOptions,
 } from "./verify.ts";
 export {
   describeTarget,

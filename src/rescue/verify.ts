@@ -40,11 +40,19 @@ export interface Verification {
   readonly totals: PoisonTotals;
   /** Bytes of data that are missing. */
   readonly missing: number;
+  /** Bytes that were given up (docs/log.md): zeros stand there, and count as clean. */
+  readonly acknowledged: number;
   /** Files by result; absent without a donor. */
   readonly files: Readonly<Record<Comparison, number>> | null;
   /** All that are not equal, at most `MOST_TOLD`; `files` counts them all. */
   readonly different: readonly ComparedFile[];
   readonly problems: readonly string[];
+}
+
+/** How a target is verified. */
+export interface VerifyOptions extends ScanOptions {
+  /** What the log of the target says was given up. @default nothing */
+  readonly givenUp?: readonly ByteRange[];
 }
 
 /** Files that are told one by one at most. */
@@ -58,7 +66,7 @@ export const MOST_TOLD = 100_000;
 export async function verify(
   target: Target,
   donor: Donor | undefined,
-  options: ScanOptions = {},
+  options: VerifyOptions = {},
 ): Promise<Verification> {
   await scan(target, options);
   const compared = donor === undefined ? undefined : await compareAll(target, donor, options);
@@ -69,6 +77,7 @@ export async function verify(
     against: donor?.name ?? null,
     totals: target.device.poison.totals(),
     missing: missingBytes(damage),
+    acknowledged: (options.givenUp ?? []).reduce((sum, { length }) => sum + length, 0),
     files: compared?.counts ?? null,
     different: compared?.different ?? [],
     problems: target.volumes.flatMap(({ map }) =>

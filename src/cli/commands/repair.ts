@@ -1,38 +1,55 @@
 /** theriac repair: heals in place what donors have, by a plan. */
 import type { Command } from "commander";
+import { StorageError } from "../../base/index.ts";
 import {
   closeDonors,
   digestSource,
+  findDamage,
+  findInterrupted,
+  givenUp,
   openDonors,
   openTarget,
   readPlan,
   refuseItself,
   repair as repairTarget,
   repairExitCode,
+  RepairLog,
+  type InterruptedRepair,
   type Plan,
   type Repair,
+  type RepairParts,
   type RepairedStep,
 } from "../../rescue/index.ts";
 import type { CommandContext, CommandModule } from "../command.ts";
 import { printable } from "../style.ts";
 import { formatTotals } from "../totals.ts";
+import {
+  addManifestOptions,
+  checkManifest,
+  writeManifest,
+  type ManifestOptions,
+} from "./manifest-option.ts";
 import { planTable, wrapped } from "./plan-table.ts";
 import { addDonorOptions, type DonorOptions } from "./shared-options.ts";
 
-interface Options extends DonorOptions {
+interface Options extends DonorOptions, ManifestOptions {
   readonly apply?: string;
+  readonly resume?: boolean;
 }
 
 /** The verb. */
 export const repair: CommandModule<Options> = {
   configure(command: Command) {
-    addDonorOptions(
-      command.argument("<image>", "a raw file, a whole disk, or one file system"),
-    ).option("--apply <plan>", "do what this plan says, or refuse if anything changed");
+    addManifestOptions(
+      addDonorOptions(command.argument("<image>", "a raw file, a whole disk, or one file system"))
+        .option("--apply <plan>", "do what this plan says, or refuse if anything changed")
+        .option("--resume", "go on with a repair that was interrupted"),
+    );
   },
   async run(context, { args: [image = ""], options }) {
-    if ((options.apply === undefined) === (options.from === undefined))
-      throw new RangeError("Want either --from DONOR or --apply PLAN");
+    const ways = [options.apply, options.from, options.resume].filter((way) => way !== undefined);
+    if (ways.length !== 1) throw new RangeError("Want one of --from DONOR, --apply PLAN, --resume");
+    checkManifest(options);
     const plan = options.apply === undefined ? undefined : await readPlan(options.apply);
     const result = await run(context, image, { options, plan });
     const exitCode = repairExitCode(result);
@@ -46,31 +63,66 @@ async function run(
   how: { options: Options; plan: Plan | undefined },
 ): Promise<Repair> {
   const { options, plan } = how;
-  const names = plan?.donors.map(({ name }) => name) ?? options.from ?? [];
-  refuseItself(image, names);
-  const donors = await openDonors(names);
+  const log = new RepairLog(image);
+  const known = plan?.donors.map(({ name }) => name) ?? options.from ?? [];
+  refuseItself(image, known);
+  const target = await openTarget(image, {
+    access: "write",
+    ...(options.poison === undefined ? {} : { poison: options.poison }),
+  });
   try {
-    const target = await openTarget(image, {
-      access: "write",
-      ...(options.poison === undefined ? {} : { poison: options.poison }),
-    });
+    const interrupted = options.resume === true ? await wantInterrupted(image, log) : undefined;
+    const donors = await openDonors(interrupted?.request.donors ?? known);
     try {
-      return await repairTarget(
-        { target, donors, ...(plan === undefined ? {} : { plan }) },
-        {
-          trust: options.trust,
-          free: options.free ?? false,
-          digests: digestSource(options.digest, donors),
-          checkpoint: () => context.checkpoint(),
-          onProgress: (done, total) => context.progress.report({ phase: "healing", done, total }),
-        },
-      );
+      const result = await heal(context, options, {
+        target,
+        donors,
+        log,
+        ...(plan === undefined ? {} : { plan }),
+        ...(interrupted === undefined ? {} : { interrupted }),
+      });
+      writeManifest(context, options, {
+        target: image,
+        damage: options.manifest === undefined ? [] : await findDamage(target),
+        givenUp: options.manifest === undefined ? [] : await givenUp(target, log),
+        reasons: result.steps.map(({ offset, length, reason, failure }) => ({
+          offset,
+          length,
+          reason: failure ?? reason,
+        })),
+      });
+      return result;
     } finally {
-      await target.close();
+      await closeDonors(donors);
     }
   } finally {
-    await closeDonors(donors);
+    log.close();
+    await target.close();
   }
+}
+
+/** Runs the repair, with the options of this call, or of the one that was interrupted. */
+async function heal(context: CommandContext, options: Options, on: RepairParts): Promise<Repair> {
+  const request = on.interrupted?.request;
+  const digest = request === undefined ? options.digest : request.digest;
+  return await repairTarget(on, {
+    trust: request?.trust ?? options.trust,
+    free: request?.free ?? options.free ?? false,
+    ...(digest === undefined ? {} : { digest }),
+    digests: digestSource(digest, on.donors),
+    checkpoint: () => context.checkpoint(),
+    onProgress: (done, total) => context.progress.report({ phase: "healing", done, total }),
+  });
+}
+
+async function wantInterrupted(image: string, log: RepairLog): Promise<InterruptedRepair> {
+  const interrupted = await findInterrupted(log);
+  if (interrupted !== undefined) return interrupted;
+  throw new StorageError(
+    "ENOENT",
+    `Cannot go on: no repair of "${image}" was interrupted: theriac repair --from DONOR begins one`,
+    { path: log.path, syscall: "resume" },
+  );
 }
 
 function* describe(context: CommandContext, result: Repair): Generator<string> {

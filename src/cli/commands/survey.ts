@@ -1,6 +1,12 @@
 /** theriac survey: which bytes of which files are gone. */
 import type { Command } from "commander";
-import { openTarget, survey as surveyTarget, type Survey } from "../../rescue/index.ts";
+import {
+  givenUp,
+  openTarget,
+  RepairLog,
+  survey as surveyTarget,
+  type Survey,
+} from "../../rescue/index.ts";
 import type { CommandContext, CommandModule } from "../command.ts";
 import { printable } from "../style.ts";
 import { formatTotals } from "../totals.ts";
@@ -41,10 +47,12 @@ export const survey: CommandModule<Options> = {
         onProgress: (done, total) => context.progress.report({ phase: "reading", done, total }),
         checkpoint: () => context.checkpoint(),
       });
+      const given = await givenUp(target, new RepairLog(image));
+      const acknowledged = given.reduce((sum, { length }) => sum + length, 0);
       return {
         exitCode: result.missing > 0 ? 1 : 0,
-        document: { ...result, ...(log === undefined ? {} : { log: log.document }) },
-        text: () => describe(context, result, log),
+        document: { ...result, acknowledged, ...(log === undefined ? {} : { log: log.document }) },
+        text: () => describe(context, { ...result, acknowledged }, log),
       };
     } finally {
       await target.close();
@@ -54,7 +62,7 @@ export const survey: CommandModule<Options> = {
 
 function* describe(
   context: CommandContext,
-  result: Survey,
+  result: Survey & { readonly acknowledged: number },
   log: PlacedLog | undefined,
 ): Generator<string> {
   const { style, columns } = context;
@@ -76,7 +84,8 @@ function* describe(
     yield wrapped(`! ${printable(problem.message)}`, columns);
   if (problems.length > 20) yield `  ... and ${problems.length - 20} more problems: see --json\n`;
   yield `${summary(result)}\n`;
-  yield formatTotals(result.totals, style, { missing: result.missing });
+  const given = result.acknowledged === 0 ? {} : { acknowledged: result.acknowledged };
+  yield formatTotals(result.totals, style, { missing: result.missing, ...given });
 }
 
 /** What it means, in a sentence. */

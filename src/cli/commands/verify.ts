@@ -1,9 +1,12 @@
 /** theriac verify: reads everything, and compares with a donor where one is given. */
 import type { Command } from "commander";
 import {
+  findDamage,
+  givenUp,
   openDonor,
   openTarget,
   refuseItself,
+  RepairLog,
   verify as verifyTarget,
   verifyExitCode,
   type Verification,
@@ -11,21 +14,30 @@ import {
 import type { CommandContext, CommandModule } from "../command.ts";
 import { printable } from "../style.ts";
 import { formatTotals } from "../totals.ts";
+import {
+  addManifestOptions,
+  checkManifest,
+  writeManifest,
+  type ManifestOptions,
+} from "./manifest-option.ts";
 import { wrapped } from "./plan-table.ts";
 import { addPoisonOption, type PoisonOption } from "./shared-options.ts";
 
-interface Options extends PoisonOption {
+interface Options extends PoisonOption, ManifestOptions {
   readonly against?: string;
 }
 
 /** The verb. */
 export const verify: CommandModule<Options> = {
   configure(command: Command) {
-    addPoisonOption(
-      command.argument("<image>", "a raw file, a whole disk, or one file system"),
-    ).option("--against <donor>", "backup directory or image to compare every file with");
+    addManifestOptions(
+      addPoisonOption(
+        command.argument("<image>", "a raw file, a whole disk, or one file system"),
+      ).option("--against <donor>", "backup directory or image to compare every file with"),
+    );
   },
   async run(context, { args: [image = ""], options }) {
+    checkManifest(options);
     refuseItself(image, options.against === undefined ? [] : [options.against]);
     const donor = options.against === undefined ? undefined : await openDonor(options.against);
     try {
@@ -34,10 +46,18 @@ export const verify: CommandModule<Options> = {
         options.poison === undefined ? {} : { poison: options.poison },
       );
       try {
+        const given = await givenUp(target, new RepairLog(image));
         const result = await verifyTarget(target, donor, {
+          givenUp: given,
           onProgress: (done, total) => context.progress.report({ phase: "reading", done, total }),
           checkpoint: () => context.checkpoint(),
         });
+        if (options.manifest !== undefined)
+          writeManifest(context, options, {
+            target: image,
+            damage: await findDamage(target),
+            givenUp: given,
+          });
         return {
           exitCode: verifyExitCode(result),
           document: { ...result },
@@ -70,5 +90,6 @@ function* describe(context: CommandContext, result: Verification): Generator<str
   yield result.missing === 0
     ? `${style.green("No data is missing.")}\n`
     : `${style.red(`${result.missing} bytes of data are missing.`)}\n`;
-  yield formatTotals(result.totals, style, { missing: result.missing });
+  const given = result.acknowledged === 0 ? {} : { acknowledged: result.acknowledged };
+  yield formatTotals(result.totals, style, { missing: result.missing, ...given });
 }

@@ -100,7 +100,16 @@ export interface Plan {
 }
 
 /** Largest plan that is read: a million steps need less. */
-const LARGEST = 400 * 1024 * 1024;
+export const LARGEST_PLAN: number = 400 * 1024 * 1024;
+
+/** A plan as the text of its file, in pieces, one step a line. */
+export function* planText(plan: Plan): Generator<string> {
+  const { steps, ...head } = plan;
+  yield `${JSON.stringify(head).slice(0, -1)},"steps":[`;
+  for (const [index, step] of steps.entries())
+    yield `${index === 0 ? "" : ","}\n${JSON.stringify(step)}`;
+  yield "\n]}\n";
+}
 
 /**
  * Reads a plan file.
@@ -108,43 +117,54 @@ const LARGEST = 400 * 1024 * 1024;
  * @throws {StorageError} ENOENT, EACCES, or EBADMSG if it is no plan, with the first thing that is wrong
  */
 export async function readPlan(path: string): Promise<Plan> {
+  let text = "";
+  try {
+    text = readText(nodeFiles, path, LARGEST_PLAN);
+  } catch (error) {
+    throw toStorageError(error, { path, syscall: "read" });
+  }
+  return await parsePlan(text, path);
+}
+
+/**
+ * A plan from the text of its file.
+ *
+ * @param path what messages call it
+ * @throws {StorageError} EBADMSG if it is no plan, with the first thing that is wrong
+ */
+export async function parsePlan(text: string, path: string): Promise<Plan> {
+  const fail = (why: string, cause?: unknown): never => {
+    throw new StorageError("EBADMSG", `Cannot read plan "${path}": ${why}`, { path, cause });
+  };
   let value: unknown;
   try {
-    value = JSON.parse(readText(nodeFiles, path, LARGEST));
+    value = JSON.parse(text);
   } catch (error) {
-    if (error instanceof SyntaxError)
-      throw new StorageError(
-        "EBADMSG",
-        `Cannot read plan "${path}": it is no JSON: ${error.message}`,
-        { path, cause: error },
-      );
-    throw toStorageError(error, { path, syscall: "read" });
+    fail(`it is no JSON: ${(error as Error).message}`, error);
   }
   const { planSchema } = await import("./plan-schema.ts");
   const parsed = planSchema.safeParse(value);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
     const where = issue?.path.join(".") ?? "";
-    throw new StorageError(
-      "EBADMSG",
-      `Cannot read plan "${path}": ${where === "" ? "" : `${where}: `}${issue?.message ?? "wrong shape"}`,
-      { path },
-    );
+    return fail(`${where === "" ? "" : `${where}: `}${issue?.message ?? "wrong shape"}`);
   }
-  const plan: Plan = parsed.data;
-  checkSteps(plan, path);
-  return plan;
+  checkSteps(parsed.data, path);
+  return parsed.data;
 }
 
 /** What a shape cannot say: steps ascend, stay apart and inside, and name donors that are there. */
 function checkSteps(plan: Plan, path: string): void {
   let end = 0;
+  const ids = new Set<number>();
   for (const step of plan.steps) {
     const fail = (why: string): never => {
       throw new StorageError("EBADMSG", `Cannot read plan "${path}": step ${step.id} ${why}`, {
         path,
       });
     };
+    if (ids.has(step.id)) fail("is there twice");
+    ids.add(step.id);
     if (step.offset < end)
       fail(`begins at ${step.offset}, before the end of the one above it at ${end}`);
     end = step.offset + step.length;

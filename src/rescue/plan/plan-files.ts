@@ -2,10 +2,11 @@
  * PlanFiles: steps for the content of files. The device ranges of the damage become byte ranges of the file through the extents
  * of its inode, whole holes are graded against each donor in turn, and what one donor misses the next one may have.
  */
-import { endOf, intersect, RangeSet, type ByteRange } from "../../base/index.ts";
+import { endOf, intersect, RangeSet, StorageError, type ByteRange } from "../../base/index.ts";
 import {
   gradeHole,
   VolumeFile,
+  type Donor,
   type DonorFile,
   type FileDigest,
   type Verdict,
@@ -13,6 +14,8 @@ import {
 } from "../../donor/index.ts";
 import type { Owner } from "../../fs/index.ts";
 import type { Damage } from "../damage.ts";
+import { JointFile } from "./joint-file.ts";
+import type { Trust } from "./plan-file.ts";
 import {
   leave,
   MOST_LISTED,
@@ -74,13 +77,25 @@ export async function planFile(planner: Planner, file: DamagedFile): Promise<rea
     owner: file.owner,
     uuid: source.map.uuid,
     reasons: new Map(),
+    verdicts: new Map(),
     open: RangeSet.from(parts.map((part) => ({ offset: part.fileOffset, length: part.length }))),
   };
-  const holes = [...work.open];
-  for (const [index] of planner.donors.entries()) {
-    if (work.open.size > 0) await askDonor(planner, { index, holes }, work);
-  }
+  await askAll(planner, work);
   return leftovers(work);
+}
+
+/** Asks everybody who may have bytes of the file. */
+async function askAll(planner: Planner, work: FileWork): Promise<void> {
+  const holes = [...work.open];
+  const paths = work.owner.paths ?? [];
+  const isKnown = paths.some((path) => planner.digests.has(path));
+  // Proven before consistent, wherever in the order: where nothing can be proven, nobody is asked twice.
+  if (isKnown) {
+    await askDonors(planner, { holes, trust: "proven" }, work);
+    if (work.open.size > 0 && planner.donors.length > 1) await askTogether(planner, holes, work);
+  }
+  if (!isKnown || planner.trust !== "proven")
+    await askDonors(planner, { holes, trust: planner.trust }, work);
 }
 
 interface FileWork {
@@ -92,6 +107,8 @@ interface FileWork {
   readonly reasons: Map<number, string[]>;
   /** What of the file no donor has served yet. */
   readonly open: RangeSet;
+  /** What donors were found to be worth, by donor, path and hole: nobody's neighbours are read twice. */
+  readonly verdicts: Map<string, Verdict>;
 }
 
 /** The parts of the file that stand on a damage, by the extents of the inode: the owner's ranges alone do not say their order. */
@@ -130,25 +147,49 @@ async function locate(
   return parts;
 }
 
-/** Grades one donor for every hole of the file, and takes what it may give. */
+/** Which holes are asked for, and the least grade that is taken now. */
+interface Round {
+  readonly holes: readonly ByteRange[];
+  readonly trust: Trust;
+}
+
+/** Asks the donors in their order, as long as anything is open. */
+async function askDonors(planner: Planner, round: Round, work: FileWork): Promise<void> {
+  for (const index of planner.donors.keys()) {
+    if (work.open.size > 0) await askDonor(planner, { ...round, index }, work);
+  }
+}
+
+/** Grades one donor for every hole of the file, and takes what it may give. One that fails is passed over, and says why. */
 async function askDonor(
   planner: Planner,
-  ask: { index: number; holes: readonly ByteRange[] },
+  ask: Round & { readonly index: number },
   work: FileWork,
 ): Promise<void> {
   const donor = planner.donors[ask.index];
   if (donor === undefined) return;
-  for (const path of work.owner.paths ?? []) {
-    const file = await donor.file(path, work.uuid);
-    if (file === undefined) continue;
-    try {
-      const digest = planner.digests.get(path);
-      for (const hole of ask.holes)
-        await askHole(planner, { file, hole, index: ask.index, path, digest }, work);
-    } finally {
-      await file.close();
+  try {
+    for (const path of work.owner.paths ?? []) {
+      if (work.open.size > 0) await askFile(planner, { ...ask, donor, path }, work);
     }
-    if (work.open.size === 0) return;
+  } catch (error) {
+    if (!(error instanceof StorageError)) throw error;
+    for (const hole of ask.holes) addReason(work, hole, `${donor.name}: ${error.message}`);
+  }
+}
+
+async function askFile(
+  planner: Planner,
+  ask: Round & { readonly index: number; readonly donor: Donor; readonly path: string },
+  work: FileWork,
+): Promise<void> {
+  const { donor, index, path, trust } = ask;
+  const file = await donor.file(path, work.uuid);
+  if (file === undefined) return;
+  try {
+    for (const hole of ask.holes) await askHole(planner, { file, hole, index, path, trust }, work);
+  } finally {
+    await file.close();
   }
 }
 
@@ -157,7 +198,7 @@ interface HoleQuestion {
   readonly hole: ByteRange;
   readonly index: number;
   readonly path: string;
-  readonly digest: FileDigest | undefined;
+  readonly trust: Trust;
 }
 
 async function askHole(planner: Planner, ask: HoleQuestion, work: FileWork): Promise<void> {
@@ -165,18 +206,78 @@ async function askHole(planner: Planner, ask: HoleQuestion, work: FileWork): Pro
   const { hole, file } = ask;
   const rest = [...work.open.within(hole.offset, hole.length)];
   if (rest.length === 0) return;
-  const verdict = await gradeHole({ target: work.target, donor: file }, hole, ask.digest);
-  const reasons = work.reasons.get(hole.offset) ?? [];
-  work.reasons.set(hole.offset, reasons);
-  if (!trusted(verdict.grade, planner.trust)) {
-    const asked =
-      verdict.grade === "refused" ? "" : `only ${verdict.grade}, and ${planner.trust} is wanted: `;
-    if (reasons.length < MOST_LISTED) reasons.push(`${file.name}: ${asked}${verdict.reason}`);
+  const key = `${ask.index} ${hole.offset} ${ask.path}`;
+  const known = work.verdicts.get(key);
+  const pair = { target: work.target, donor: file };
+  const verdict = known ?? (await gradeHole(pair, hole, planner.digests.get(ask.path)));
+  work.verdicts.set(key, verdict);
+  if (!trusted(verdict.grade, ask.trust)) {
+    if (ask.trust === planner.trust) addReason(work, hole, whyNot(file, verdict, planner.trust));
     return;
   }
   for (const open of rest) await takeRange(planner, { ask, verdict, open }, work);
   if (work.open.intersects(hole.offset, hole.length))
-    reasons.push(`${file.name}: it misses bytes there itself`);
+    addReason(work, hole, `${file.name}: it misses bytes there itself`);
+}
+
+function whyNot(file: DonorFile, verdict: Verdict, trust: Trust): string {
+  const asked =
+    verdict.grade === "refused" ? "" : `only ${verdict.grade}, and ${trust} is wanted: `;
+  return `${file.name}: ${asked}${verdict.reason}`;
+}
+
+function addReason(work: FileWork, hole: ByteRange, reason: string): void {
+  const reasons = work.reasons.get(hole.offset) ?? [];
+  work.reasons.set(hole.offset, reasons);
+  if (reasons.length < MOST_LISTED && !reasons.includes(reason)) reasons.push(reason);
+}
+
+/** Proves by a digest what only several donors together have: each byte of a hole from the first of them that has it. */
+async function askTogether(
+  planner: Planner,
+  holes: readonly ByteRange[],
+  work: FileWork,
+): Promise<void> {
+  for (const path of work.owner.paths ?? []) {
+    const digest = planner.digests.get(path);
+    if (digest === undefined) continue;
+    const opened: { index: number; file: DonorFile }[] = [];
+    try {
+      for (const [index, donor] of planner.donors.entries()) {
+        const file = await donor.file(path, work.uuid);
+        if (file !== undefined) opened.push({ index, file });
+      }
+      const fitting = opened.filter(({ file }) => file.size === work.target.size);
+      const [first, ...more] = fitting.map(({ file }) => file);
+      if (first === undefined || more.length === 0) continue;
+      const joint = new JointFile([first, ...more]);
+      for (const hole of holes)
+        await takeTogether(planner, { joint, digest, hole, path, fitting }, work);
+    } finally {
+      for (const { file } of opened) await file.close();
+    }
+  }
+}
+
+interface JointQuestion {
+  readonly joint: JointFile;
+  readonly digest: FileDigest;
+  readonly hole: ByteRange;
+  readonly path: string;
+  readonly fitting: readonly { readonly index: number; readonly file: DonorFile }[];
+}
+
+async function takeTogether(planner: Planner, ask: JointQuestion, work: FileWork): Promise<void> {
+  await planner.checkpoint();
+  const { hole, joint, digest, path } = ask;
+  if (!work.open.intersects(hole.offset, hole.length)) return;
+  const verdict = await gradeHole({ target: work.target, donor: joint }, hole, digest);
+  if (verdict.grade !== "proven") return;
+  for (const { index, file } of ask.fitting) {
+    const question = { file, hole, index, path, trust: "proven" } as const;
+    const rest = Array.from(work.open.within(hole.offset, hole.length));
+    for (const open of rest) await takeRange(planner, { ask: question, verdict, open }, work);
+  }
 }
 
 /** Makes the steps for a range of the file that a donor may serve; what it misses stays open. */

@@ -14,7 +14,6 @@ import {
   type VolumeSource,
 } from "../../donor/index.ts";
 import { openFileMap, type FileMap } from "../../fs/index.ts";
-import type { Damage } from "../damage.ts";
 import type { Leftover } from "./plan-files.ts";
 import { OverlayDevice, type Patch } from "./overlay.ts";
 import {
@@ -45,21 +44,36 @@ const E2FSCK_ONLY: Readonly<Record<string, string>> = {
 /** Plans raw ranges of one volume. `why` is the reason that files of donors did not serve, if there is one. */
 export async function planRaw(planner: Planner, damages: readonly Leftover[]): Promise<void> {
   const known = planner.donors.map(() => new Map<number, Verdict>());
-  const patches: { draft: Draft; bytes: Uint8Array }[] = [];
-  for (const damage of damages) {
-    await planner.checkpoint();
-    await planOne(planner, damage, { known, patches });
+  // What a checksum contradicts is asked of the donors behind the one that it came from.
+  for (let open: readonly Open[] = damages; open.length > 0;) {
+    const patches: RawPatch[] = [];
+    for (const damage of open) {
+      await planner.checkpoint();
+      await planOne(planner, damage, { known, patches });
+    }
+    const { drafts, contradicted } = await verifyPatched(planner, patches);
+    planner.drafts.push(...drafts);
+    open = contradicted;
   }
-  planner.drafts.push(...(await verifyPatched(planner, patches)));
+}
+
+/** A range that is to be planned, and the donor behind which the next one is asked. */
+type Open = Leftover & { readonly after?: number };
+
+/** A step that may be made, with its bytes and what it heals. */
+interface RawPatch {
+  readonly draft: Draft;
+  readonly bytes: Uint8Array;
+  readonly damage: Open;
 }
 
 interface RawWork {
   /** Verdicts by donor and group. */
   readonly known: readonly Map<number, Verdict>[];
-  readonly patches: { draft: Draft; bytes: Uint8Array }[];
+  readonly patches: RawPatch[];
 }
 
-async function planOne(planner: Planner, damage: Leftover, work: RawWork): Promise<void> {
+async function planOne(planner: Planner, damage: Open, work: RawWork): Promise<void> {
   const source = sourceOf(planner.target, damage.volume);
   const never = neverWritten(damage, source);
   if (source === undefined || never !== undefined) {
@@ -67,14 +81,25 @@ async function planOne(planner: Planner, damage: Leftover, work: RawWork): Promi
     return;
   }
   const reasons: string[] = damage.why === undefined ? [] : [damage.why];
-  let rest: readonly Damage[] = [damage];
+  let rest: readonly Open[] = [damage];
   for (const index of planner.donors.keys()) {
+    if (index <= (damage.after ?? -1)) continue;
     const found = await gradeDonor(planner, { index, source, damage }, work);
     if (typeof found === "string") reasons.push(found);
     if (found === undefined || typeof found === "string") continue;
     rest = (await Promise.all(rest.map((part) => takeFrom(found, part, work)))).flat();
     if (rest.length === 0) return;
   }
+  leaveRest(planner, damage, { rest, reasons });
+}
+
+/** Notes what no donor had. */
+function leaveRest(
+  planner: Planner,
+  damage: Open,
+  left: { readonly rest: readonly Open[]; readonly reasons: readonly string[] },
+): void {
+  const { rest, reasons } = left;
   const action = reasons.length === 0 ? "unavailable" : "refused";
   const reason = reasons.length === 0 ? whyNobody(damage) : reasons.join("; ");
   for (const part of rest) {
@@ -134,12 +159,8 @@ interface RawDonor {
 }
 
 /** Takes what the donor has of a range. @returns what it has not */
-async function takeFrom(
-  donor: RawDonor,
-  damage: Damage,
-  work: RawWork,
-): Promise<readonly Damage[]> {
-  const rest: Damage[] = [];
+async function takeFrom(donor: RawDonor, damage: Open, work: RawWork): Promise<readonly Open[]> {
+  const rest: Open[] = [];
   const shift = donor.volume.offset - donor.source.offset;
   for (const piece of stepPieces(damage)) {
     const bytes = new Uint8Array(piece.length);
@@ -164,20 +185,23 @@ async function takeFrom(
         sha256: sha256(part),
         reason: donor.verdict.reason,
       };
-      work.patches.push({ draft, bytes: part });
+      work.patches.push({ draft, bytes: part, damage: { ...damage, ...clean, offset, ...file } });
     }
   }
   return rest;
 }
 
+/** What a verification leaves: steps, and what a later donor is to be asked for. */
+interface Verified {
+  readonly drafts: readonly Draft[];
+  readonly contradicted: readonly Open[];
+}
+
 /** Upgrades to "proven" what a checksum covers, refuses what a checksum contradicts, then applies the trust. */
-async function verifyPatched(
-  planner: Planner,
-  patches: RawWork["patches"],
-): Promise<readonly Draft[]> {
+async function verifyPatched(planner: Planner, patches: readonly RawPatch[]): Promise<Verified> {
   const first = patches[0];
   const source = sourceOf(planner.target, first?.draft.owner.volume);
-  if (source === undefined) return [];
+  if (source === undefined) return { drafts: [], contradicted: [] };
   const total = patches.reduce((sum, { bytes }) => sum + bytes.length, 0);
   const laid: Patch[] =
     total > MOST_PATCHED
@@ -189,7 +213,8 @@ async function verifyPatched(
     laid.length === 0 ? undefined : await openFileMap(overlay, part).catch(() => undefined);
   const verdicts = new Map<string, boolean | undefined>();
   const drafts: Draft[] = [];
-  for (const { draft } of patches) {
+  const contradicted: Open[] = [];
+  for (const { draft, damage } of patches) {
     await planner.checkpoint();
     const range = alignOut(
       { offset: draft.offset - source.offset, length: draft.length },
@@ -211,9 +236,15 @@ async function verifyPatched(
         }),
       );
     }
-    drafts.push(finish(planner, draft, verdicts.get(key)));
+    const right = verdicts.get(key);
+    const index = draft.donor?.index ?? 0;
+    if (right === false && index + 1 < planner.donors.length) {
+      const { reason } = finish(planner, draft, right);
+      const why = damage.why === undefined ? reason : `${damage.why}; ${reason}`;
+      contradicted.push({ ...damage, why, after: index });
+    } else drafts.push(finish(planner, draft, right));
   }
-  return drafts;
+  return { drafts, contradicted };
 }
 
 /** Whether the checksums over whole blocks are right; `undefined` where a part of them is still missing, so none can be computed. */

@@ -1,7 +1,7 @@
 /** PlanSchema: the shape of `theriac.plan/1`, checked because others may have written the file. */
 import * as z from "zod";
 import { OWNER_WHATS } from "../../fs/index.ts";
-import type { Plan } from "./plan-file.ts";
+import type { Plan, StepOwner } from "./plan-file.ts";
 
 const bytes = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 const index = z.number().int().min(0).max(1_000_000);
@@ -9,7 +9,8 @@ const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const path = z.string().max(65536);
 const neighbour = z.object({ offset: bytes, length: bytes.max(65536), sha256 });
 
-const owner = z.object({
+/** Whose bytes a step is about. */
+export const ownerSchema: z.ZodType<StepOwner> = z.object({
   kind: z.enum(["file", "directory", "metadata", "journal", "slack", "free", "unknown"]),
   what: z.enum(OWNER_WHATS),
   volume: index.optional(),
@@ -24,7 +25,7 @@ const step = z.object({
   length: bytes.min(1),
   state: z.enum(["poisoned", "lost"]),
   action: z.enum(["write", "zero", "refused", "unavailable", "left"]),
-  owner,
+  owner: ownerSchema,
   donor: z
     .object({ index, from: z.enum(["file", "volume"]), path: path.optional(), offset: bytes })
     .optional(),

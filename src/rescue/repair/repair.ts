@@ -2,9 +2,15 @@
  * Repair: plan and apply, and the figures of both. Every byte that was bad before is told once: repaired, zeroed, failed, refused,
  * unavailable or left; and the four states are told before and after (R7).
  */
+import { StorageError } from "../../base/index.ts";
 import type { Donor } from "../../donor/index.ts";
 import type { PoisonTotals } from "../../poison/index.ts";
-import { applyPlan, type ApplyOptions, type StepResult } from "./apply.ts";
+import { applyPlan, type ApplyOptions, type StepJournal } from "./apply.ts";
+import type { StepResult } from "./apply-batch.ts";
+import { checkWhole } from "./fresh.ts";
+import { Journal } from "./journal.ts";
+import type { RepairLog } from "./repair-log.ts";
+import { settledSteps, type InterruptedRepair } from "./resume.ts";
 import { findDamage, missingBytes } from "../damage.ts";
 import { describeTarget } from "../open-target.ts";
 import { makePlan, type PlanOptions } from "../plan/plan.ts";
@@ -49,28 +55,48 @@ export interface Repair {
 /** Rounds at most: each must have healed metadata, so it ends much earlier. */
 const MOST_ROUNDS = 16;
 
+/** What a repair works with. */
+export interface RepairParts {
+  /** Open for writing. */
+  readonly target: Target;
+  /** Of a plan, or of a repair that goes on: in the order of its donors. */
+  readonly donors: readonly Donor[];
+  /** What to do. @default a plan made here */
+  readonly plan?: Plan;
+  /** Where every step is written down. @default nowhere */
+  readonly log?: RepairLog;
+  /** A repair of this target that was interrupted, to go on with: what `findInterrupted` found in the log. */
+  readonly interrupted?: InterruptedRepair;
+}
+
+/** How a repair is made. */
+export interface RepairOptions extends PlanOptions, ApplyOptions {
+  /** Path of the digest that was given: for the log, so that an interrupted repair can ask for it again. */
+  readonly digest?: string;
+}
+
 /**
  * Repairs a target that is open for writing.
  *
  * Healed metadata tells the owners of what was unknown before: an inode table, a directory. So a repair that makes its own
- * plan makes another one after such a round, until nothing more comes. A plan that is given is applied, and nothing else.
+ * plan makes another one after such a round, until nothing more comes. A plan that is given is applied, and nothing else. Each plan that writes
+ * anything is a run in the log.
  *
- * @param on `plan`: what to do; made here where it is absent
- * @throws {StorageError} ESTALE where the plan is out of date: nothing was written
+ * @throws {StorageError} ESTALE where the plan is out of date: nothing was written; ENOSPC and others of the log: nothing since was written
  */
-export async function repair(
-  on: { readonly target: Target; readonly donors: readonly Donor[]; readonly plan?: Plan },
-  options: PlanOptions & ApplyOptions = {},
-): Promise<Repair> {
-  const before = on.target.device.poison.totals();
-  const rounds: Round[] = [];
+export async function repair(on: RepairParts, options: RepairOptions = {}): Promise<Repair> {
+  if (on.plan !== undefined) checkWhole(on.plan, on.target);
+  const { interrupted } = on;
+  const given = on.plan !== undefined || interrupted?.request.given === true;
+  const first = interrupted === undefined ? undefined : await resumeRound(on, interrupted, options);
+  const rounds: Round[] = first === undefined ? [] : [first];
+  const before = first?.plan.totals ?? on.target.device.poison.totals();
   let target = on.target;
-  for (;;) {
+  if (first !== undefined) target = await describeTarget(target.device, { path: target.path });
+  while (mayGoOn(rounds, given)) {
     const plan = on.plan ?? (await makePlan(target, on.donors, options));
-    const { results, moved } = await applyPlan(plan, { target, donors: on.donors }, options);
-    rounds.push({ plan, results, moved });
+    rounds.push(await newRound({ ...on, target }, { plan, given }, options));
     target = await describeTarget(target.device, { path: target.path });
-    if (on.plan !== undefined || !toldMore(plan, results) || rounds.length === MOST_ROUNDS) break;
   }
   const { plan } = rounds.at(-1) as Round;
   return {
@@ -84,6 +110,78 @@ export async function repair(
     missing: missingBytes(await findDamage(target)),
     moved: rounds.flatMap(({ moved }) => moved),
     steps: stepsOf(rounds),
+  };
+}
+
+/** Whether another round is worth it: a first one always, later ones only where owners were told, and never beside a plan that was given. */
+function mayGoOn(rounds: readonly Round[], given: boolean): boolean {
+  const last = rounds.at(-1);
+  if (last === undefined) return true;
+  return !given && rounds.length < MOST_ROUNDS && toldMore(last.plan, last.results);
+}
+
+/** One plan made or given, applied, and written down. */
+async function newRound(
+  on: RepairParts,
+  what: { readonly plan: Plan; readonly given: boolean },
+  options: RepairOptions,
+): Promise<Round> {
+  const { plan, given } = what;
+  const request = {
+    donors: plan.donors.map(({ name }) => name),
+    free: options.free ?? false,
+    ...(options.digest === undefined ? {} : { digest: options.digest }),
+    given,
+  };
+  let journal: Journal | undefined;
+  const begin = async (): Promise<StepJournal | undefined> => {
+    if (on.log !== undefined)
+      journal = await Journal.beginRepair(on.log, on.target, { plan, request });
+    return journal === undefined ? undefined : journalOf(journal, plan);
+  };
+  const { results, moved } = await applyPlan(plan, on, { ...options, begin });
+  journal?.end("complete");
+  return { plan, results, moved };
+}
+
+/** What is left of an interrupted round; `undefined` where its plan no longer holds, and another one may be made. */
+async function resumeRound(
+  on: RepairParts,
+  interrupted: InterruptedRepair,
+  options: RepairOptions,
+): Promise<Round | undefined> {
+  const { logged, plan } = interrupted;
+  const journal = on.log && new Journal(on.log, on.target, logged.begun.run);
+  try {
+    if (plan === undefined) throw planGone(on.target, logged.begun.run);
+    const settled = await settledSteps(plan, logged, on.target);
+    const begin = (): Promise<StepJournal | undefined> => {
+      journal?.resume();
+      return Promise.resolve(journal && journalOf(journal, plan));
+    };
+    const { results, moved } = await applyPlan(plan, on, { ...options, begin, settled });
+    journal?.end("complete");
+    return { plan, results, moved };
+  } catch (error) {
+    const isStale = error instanceof StorageError && error.code === "ESTALE";
+    if (!isStale || interrupted.request.given) throw error;
+    journal?.end("stale");
+    return undefined;
+  }
+}
+
+function planGone(target: Target, run: number): StorageError {
+  return new StorageError(
+    "ESTALE",
+    `Refused to go on with run ${run} of "${target.path}": the plan beside its log is another one: make a new plan`,
+    { path: target.path, syscall: "resume" },
+  );
+}
+
+function journalOf(journal: Journal, plan: Plan): StepJournal {
+  return {
+    before: (steps) => journal.before(steps, plan.donors),
+    after: (results) => journal.after(results),
   };
 }
 
