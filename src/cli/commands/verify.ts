@@ -35,7 +35,7 @@ export const verify: CommandModule<Options> = {
       );
       try {
         const result = await verifyTarget(target, donor, {
-          onProgress: (done, total) => context.progress.report({ phase: "reading", done, total }),
+          onProgress: (event) => context.progress.show(event),
           checkpoint: () => context.checkpoint(),
         });
         return {

@@ -11,7 +11,7 @@
  * - nothing that exists is overwritten, unless it is the output of this very salvage (S26)
  */
 import { resolve } from "node:path";
-import { endOf, RangeSet, StorageError, type ByteRange } from "../../base/index.ts";
+import { endOf, ProgressMeter, RangeSet, StorageError, type ByteRange } from "../../base/index.ts";
 import { skippable } from "../../device/index.ts";
 import { cleanPieces } from "../../donor/index.ts";
 import { nodeFiles, type HostFile, type HostFiles } from "../../os/index.ts";
@@ -182,6 +182,7 @@ async function copy(
   for (const range of await work.source.bad()) work.holes.add(range.offset, range.length);
   for (const { offset, length } of work.done) work.holes.delete(offset, length);
   const total = work.source.size;
+  const meter = new ProgressMeter(options.onProgress);
   const chunks = pending(work);
   const buffers = [
     new Uint8Array(Math.min(READ_SIZE, total)),
@@ -206,10 +207,13 @@ async function copy(
     const following = start();
     keep(work, current, missing);
     unsaved += current.range.length;
-    options.onProgress?.(
-      work.done.byteLength + work.fresh.byteLength + work.holes.byteLength,
+    meter.report({
+      phase: "salvaging",
+      done: work.done.byteLength + work.fresh.byteLength + work.holes.byteLength,
       total,
-    );
+      zone: current.range,
+      badBytes: work.holes.byteLength,
+    });
     if (unsaved >= saveEvery) {
       await save(work);
       unsaved = 0;
