@@ -14,7 +14,7 @@ export {
 } from "./digest-file.ts";
 export { digestTree, type DigestOptions, type DigestResult } from "./digest-tree.ts";
 export { components, openDirectoryDonor } from "./directory-donor.ts";
-export type { Donor, DonorFile, DonorVolume } from "./donor.ts";
+export type { Donor, DonorFile, DonorTwin, DonorVolume, InStep } from "./donor.ts";
 export {
   cleanPieces,
   differentVersion,
@@ -29,7 +29,9 @@ export {
   type Verdict,
 } from "./grade.ts";
 export { gradeRaw, type RawPair } from "./grade-raw.ts";
+export { gradeTwin } from "./grade-twin.ts";
 export { imageDonor, type ImageDonorParts } from "./image-donor.ts";
+export { knownLacks, knownVolumeLacks } from "./lacks.ts";
 export { bytesToPath, pathToBytes } from "./path-bytes.ts";
 export { readOrMissing } from "./read-or-missing.ts";
 export { VolumeFile, type FilePiece, type VolumeSource } from "./volume-file.ts";
