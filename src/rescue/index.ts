@@ -12,7 +12,14 @@ export {
   type StepResult,
 } from "./repair/apply.ts";
 export { findDamage, isMissing, missingBytes, totalsWith, type Damage } from "./damage.ts";
-export { closeDonors, digestSource, openDonor, openDonors, refuseItself } from "./open-donor.ts";
+export {
+  closeDonors,
+  digestSource,
+  openDonor,
+  openDonors,
+  refuseItself,
+  type OpenDonorOptions,
+} from "./open-donor.ts";
 export { openTarget } from "./open-target.ts";
 export { replaceText } from "./durable-text.ts";
 export { makePlan, type PlanOptions } from "./plan/plan.ts";

@@ -48,7 +48,7 @@ async function run(
   const { options, plan } = how;
   const names = plan?.donors.map(({ name }) => name) ?? options.from ?? [];
   refuseItself(image, names);
-  const donors = await openDonors(names);
+  const donors = await openDonors(names, { target: image });
   try {
     const target = await openTarget(image, {
       access: "write",

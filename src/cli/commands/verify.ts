@@ -27,7 +27,10 @@ export const verify: CommandModule<Options> = {
   },
   async run(context, { args: [image = ""], options }) {
     refuseItself(image, options.against === undefined ? [] : [options.against]);
-    const donor = options.against === undefined ? undefined : await openDonor(options.against);
+    const donor =
+      options.against === undefined
+        ? undefined
+        : await openDonor(options.against, { target: image });
     try {
       const target = await openTarget(
         image,
