@@ -29,10 +29,10 @@ export interface DonorName {
 export function parseDonorName(name: string, exists: (path: string) => boolean): DonorName {
   const plain = { name, place: name, scheme: undefined, map: undefined, path: undefined };
   if (exists(name)) return plain;
-  const single = /^(\/[^=]*)=(.+)$/s.exec(name);
-  const [path, rest] = single === null ? [undefined, name] : [single[1], single[2] ?? ""];
-  const listed = exists(rest) ? null : /^(.+),map=([^,]+)$/s.exec(rest);
-  const place = listed?.[1] ?? rest;
+  const listed = /^(.+),map=([^,]+)$/s.exec(name);
+  const rest = listed?.[1] ?? name;
+  const single = exists(rest) ? null : /^(\/[^=]*)=(.+)$/s.exec(rest);
+  const place = single?.[2] ?? rest;
   const scheme = exists(place) ? undefined : /^([a-z][a-z0-9+.-]*):\/\//i.exec(place)?.[1];
-  return { name, place, scheme: scheme?.toLowerCase(), map: listed?.[2], path };
+  return { name, place, scheme: scheme?.toLowerCase(), map: listed?.[2], path: single?.[1] };
 }

@@ -13,10 +13,13 @@ import {
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { imageDonor, openDirectoryDonor, type Donor } from "../../src/donor/index.ts";
+import { openDonor } from "../../src/rescue/index.ts";
 import { donorSuite, type DonorSubject } from "../../src/testing/index.ts";
+import { MODIFIED_DATE, startServer } from "../donor/support/web-server.ts";
 import {
   FILES,
   memoryTarget,
+  MODIFIED,
   placeOf,
   removeTemporary,
   temporary,
@@ -87,6 +90,46 @@ async function image(): Promise<DonorSubject> {
   };
 }
 
+/** A server with the tree, and with an image of it. */
+async function served(kind: "tree" | "image" | "one"): Promise<DonorSubject> {
+  const etag = '"one"';
+  const modified = MODIFIED_DATE;
+  const web = await startServer([
+    [`/tree${PATH}`, { content: CONTENT, etag, modified }],
+    ["/secret", { content: Buffer.from("secret"), etag, modified }],
+    ["/tree.img", { content: treeImage(), etag, modified }],
+  ]);
+  const name = {
+    tree: `${web.url}/tree/`,
+    image: `${web.url}/tree.img`,
+    one: `${PATH}=${web.url}/tree${PATH}`,
+  }[kind];
+  const place = kind === "image" ? "/tree.img" : `/tree${PATH}`;
+  const donor = await openDonor(name);
+  const { map } = await memoryTarget(treeImage());
+  return {
+    donor,
+    path: PATH,
+    content: CONTENT,
+    modifiedNs: BigInt(MODIFIED) * 1_000_000_000n,
+    outside: "/../secret",
+    ...(kind === "image" ? { uuid: map.uuid } : {}),
+    shrink: (size) =>
+      void web.files.set(place, { content: CONTENT.slice(0, size), etag: '"two"', modified }),
+    replace: () =>
+      void web.files.set(place, { content: CONTENT.toReversed(), etag: '"two"', modified }),
+    vanish: async () => {
+      await web.end();
+    },
+    dispose: async () => {
+      await web.end();
+    },
+  };
+}
+
+donorSuite({ describe, test }, "tree on a web server", { seed, make: () => served("tree") });
+donorSuite({ describe, test }, "image on a web server", { seed, make: () => served("image") });
+donorSuite({ describe, test }, "one file on a web server", { seed, make: () => served("one") });
 donorSuite({ describe, test }, "directory", { seed, make: directory });
 donorSuite({ describe, test }, "directory that is written to", { seed, make: overwritten });
 donorSuite({ describe, test }, "image in memory", { seed, make: image });

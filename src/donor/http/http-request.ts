@@ -217,7 +217,8 @@ async function bodyOf(
 
 /** Nobody is there, or the certificate is wrong, or the connection broke. */
 function connectionFailure(url: URL, error: unknown): Error {
-  const { code = "", message = String(error) } = error as NodeJS.ErrnoException;
+  const message = error instanceof Error ? error.message : String(error);
+  const code = (error as NodeJS.ErrnoException | null)?.code ?? "";
   const isSafe = code.startsWith("ERR_TLS") || /CERT|SSL|SELF_SIGNED|UNABLE_TO/.test(code);
   const what = isSafe
     ? `its certificate or protection is not accepted (${code}: ${message})`

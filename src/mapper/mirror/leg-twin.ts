@@ -71,14 +71,19 @@ export class LegTwin implements Device {
     const open = RangeSet.from(range.length === 0 ? [] : [range]);
     for (const piece of this.#pieces(range)) {
       for (const leg of piece.others) {
-        for (const rest of [...open.within(piece.offset, piece.length)]) {
+        // taken down first: a read takes what came out of the set
+        const wanted = Array.from(open.within(piece.offset, piece.length));
+        for (const rest of wanted) {
           const part = into.subarray(rest.offset - offset, endOf(rest) - offset);
           await readLeg(leg, { part, rest, shift: shiftOf(piece, leg), open });
         }
       }
     }
     if (open.size === 0) return COMPLETE;
-    return { missing: [...open].map((hole): BadRange => ({ ...hole, state: "unread" })) };
+    const state: BadRange["state"] = "unread";
+    return {
+      missing: Array.from(open, ({ offset: at, length }) => ({ offset: at, length, state })),
+    };
   }
 
   write(): never {
