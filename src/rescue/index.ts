@@ -43,6 +43,18 @@ export {
   type RepairedStep,
   type RepairSums,
 } from "./repair/repair.ts";
+export { runOfDocument, type DoneRun, type DoneStep } from "./report/history.ts";
+export type { DamageMap, MapCell } from "./report/damage-map.ts";
+export { reportPage } from "./report/page.ts";
+export {
+  report,
+  type HitClass,
+  type HitFile,
+  type MissingRange,
+  type Report,
+  type ReportOptions,
+} from "./report/report.ts";
+export { reportText } from "./report/text.ts";
 export { salvage, type Salvaged, type SalvageOptions } from "./salvage/salvage.ts";
 export { fileOfTarget, wholeTarget, type SalvageSource } from "./salvage/salvage-source.ts";
 export { scan, type ScanOptions } from "./scan.ts";
