@@ -17,6 +17,8 @@ export {
   type BadRange,
   type ByteRange,
   type ErrorCode,
+  type ProgressEvent,
+  type ProgressListener,
 } from "./base/index.ts";
 export {
   createImage,

@@ -30,6 +30,13 @@ export {
 export { FilteredRangeSet } from "./filtered-range-set.ts";
 export { isPromise, type MaybePromise } from "./maybe-promise.ts";
 export { createPrng, type Prng } from "./prng.ts";
+export {
+  ProgressMeter,
+  type ProgressEvent,
+  type ProgressListener,
+  type ProgressMeterOptions,
+  type ProgressStep,
+} from "./progress.ts";
 export { difference, intersection, union } from "./range-algebra.ts";
 export type { RangeCursor } from "./range-cursor.ts";
 export { RangeSet, type RangeSetOptions } from "./range-set.ts";

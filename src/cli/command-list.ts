@@ -86,6 +86,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/verify.ts")).verify,
   },
   {
+    name: "report",
+    summary: "show the damage and what was done on a page",
+    load: async () => (await import("./commands/report.ts")).report,
+  },
+  {
     name: "digest",
     summary: "write digests of a tree while it is good",
     load: async () => (await import("./commands/digest.ts")).digest,

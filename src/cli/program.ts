@@ -148,7 +148,6 @@ async function execute(call: Call): Promise<number> {
     color: wantsColor(stderrIsTerminal, process.env),
     columns: process.stderr.columns ?? 80,
     write: (text) => process.stderr.write(text),
-    now: () => performance.now(),
   });
   try {
     const result = await call.module.run(createContext(call, interruption, progress), call.input);

@@ -1,5 +1,11 @@
 /** Progress: how far a command is, on stderr: a bar on a terminal, nothing when silent, NDJSON on request. */
-import { formatSize } from "../base/index.ts";
+import {
+  formatSize,
+  ProgressMeter,
+  type Clock,
+  type ProgressEvent,
+  type ProgressStep,
+} from "../base/index.ts";
 import { createStyle } from "./style.ts";
 
 /** How progress is shown. "auto" is a bar where stderr is a terminal, else nothing. */
@@ -8,20 +14,12 @@ export const PROGRESS_MODES = ["auto", "bar", "json", "none"] as const;
 /** How progress is shown. */
 export type ProgressMode = (typeof PROGRESS_MODES)[number];
 
-/** How far a command is. */
-export interface ProgressReport {
-  /** What is going on, in one or two words: "reading", "scanning inodes". */
-  readonly phase: string;
-  /** Done and wanted, in `unit`; `total` 0 where nobody knows. */
-  readonly done: number;
-  readonly total: number;
-  /** @default "bytes" */
-  readonly unit?: "bytes" | "items";
-}
-
-/** Where a command tells how far it is. Call it as often as you like: it prints at most ten times a second. */
+/** Where a command tells how far it is. */
 export interface Progress {
-  report(report: ProgressReport): void;
+  /** Shows an event of the library: hand it on as its `onProgress`. */
+  show(event: ProgressEvent): void;
+  /** The same of a command's own work; call it as often as you like: it prints at most ten times a second. */
+  report(step: ProgressStep): void;
   /** Ends the display, so that what is printed next starts on a line of its own. The frame calls it. */
   end(): void;
 }
@@ -34,32 +32,28 @@ export interface ProgressOptions {
   /** Columns of the terminal. */
   readonly columns: number;
   write(text: string): void;
-  /** Milliseconds, of any origin. */
-  now(): number;
+  /** @default the machine's own time */
+  readonly clock?: Clock;
 }
 
-const INTERVAL_MS = 100;
 const ERASE_LINE = "\r\u001B[K";
 
 /** Makes the display. */
 export function createProgress(options: ProgressOptions): Progress {
   const mode = options.mode === "auto" ? (options.isTerminal ? "bar" : "none") : options.mode;
-  if (mode === "none") return { report: () => {}, end: () => {} };
-  let nextMs = 0;
-  let phase = "";
+  if (mode === "none") return { show: () => {}, report: () => {}, end: () => {} };
   let drawn = false;
+  const show = (event: ProgressEvent): void => {
+    options.write(mode === "json" ? progressLine(event) : ERASE_LINE + progressBar(event, options));
+    drawn = mode === "bar";
+  };
+  const meter = new ProgressMeter(
+    show,
+    options.clock === undefined ? {} : { clock: options.clock },
+  );
   return {
-    report(report) {
-      const now = options.now();
-      const whole = report.total > 0 && report.done >= report.total;
-      if (now < nextMs && report.phase === phase && !whole) return;
-      nextMs = now + INTERVAL_MS;
-      phase = report.phase;
-      options.write(
-        mode === "json" ? progressLine(report) : ERASE_LINE + progressBar(report, options),
-      );
-      drawn = mode === "bar";
-    },
+    show,
+    report: (step) => meter.report(step),
     end() {
       if (drawn) options.write(ERASE_LINE);
       drawn = false;
@@ -67,22 +61,89 @@ export function createProgress(options: ProgressOptions): Progress {
   };
 }
 
-/** One line of `--progress json`. */
-function progressLine(report: ProgressReport): string {
-  const { phase, done, total, unit = "bytes" } = report;
-  return `${JSON.stringify({ schema: "theriac.progress/1", phase, done, total, unit })}\n`;
+/** One line of `--progress json`: what is not known is null. */
+function progressLine(event: ProgressEvent): string {
+  const { phase, done, total, unit, failingReads, badBytes } = event;
+  const whole = (value: number | undefined): number | null =>
+    value === undefined ? null : Math.round(value);
+  const document = {
+    schema: "theriac.progress/1",
+    phase,
+    done,
+    total,
+    unit,
+    perSecond: whole(event.perSecond),
+    elapsedMs: whole(event.elapsedMs),
+    remainingMs: whole(event.remainingMs),
+    failingReads,
+    badBytes,
+    zone: event.zone ?? null,
+  };
+  return `${JSON.stringify(document)}\n`;
 }
 
-/** One line of the bar, without a newline, shorter than the terminal. */
-function progressBar(report: ProgressReport, options: ProgressOptions): string {
-  const { phase, done, total, unit = "bytes" } = report;
-  const figure = (value: number): string => (unit === "bytes" ? formatSize(value) : String(value));
+/** Narrowest bar that says anything. */
+const LEAST_BAR = 8;
+const WIDEST_BAR = 40;
+
+/**
+ * One line, without a newline, shorter than the terminal: phase, percent, bar, figures. What does not fit is left out, the least important
+ * first: the zone, the rate, the remaining time; failing reads stay longest.
+ */
+function progressBar(event: ProgressEvent, options: ProgressOptions): string {
+  const { phase, done, total } = event;
+  const room = Math.max(0, options.columns - 1);
   const style = createStyle(options.color);
-  if (total <= 0) return `${phase} ${figure(done)}`.slice(0, options.columns - 1);
-  const fraction = Math.min(1, done / total);
-  const label = `${phase.slice(0, 20).padEnd(12)} ${String(Math.floor(fraction * 100)).padStart(3)}% `;
-  const figures = ` ${figure(done)} of ${figure(total)}`;
-  const width = Math.max(0, Math.min(40, options.columns - 1 - label.length - figures.length));
+  const known = total > 0;
+  const fraction = known ? Math.min(1, done / total) : 0;
+  const percent = `${String(Math.floor(fraction * 100)).padStart(3)}%`;
+  const label = `${phase.slice(0, 20).padEnd(12)} ${known ? `${percent} ` : ""}`;
+  const least = known ? LEAST_BAR : 0;
+  let figures = ` ${figureOf(event, done)}${known ? ` of ${figureOf(event, total)}` : ""}`;
+  const taken = new Set<string>();
+  const parts = partsOf(event);
+  for (const { text } of parts.toSorted((one, other) => one.rank - other.rank)) {
+    const length = label.length + figures.length + least;
+    if (length + [...taken, text].reduce((sum, part) => sum + part.length + 2, 0) <= room)
+      taken.add(text);
+  }
+  for (const { text } of parts) if (taken.has(text)) figures += `  ${text}`;
+  const width = known ? Math.max(0, Math.min(WIDEST_BAR, room - label.length - figures.length)) : 0;
   const filled = Math.round(width * fraction);
-  return `${label}${style.cyan("█".repeat(filled))}${style.dim("░".repeat(width - filled))}${figures}`;
+  const bar = style.cyan("█".repeat(filled)) + style.dim("░".repeat(width - filled));
+  return `${label.slice(0, room)}${bar}${figures.slice(0, Math.max(0, room - label.length - width))}`;
+}
+
+/** What stands behind the figures, in its order there, with how early it is taken where not all fits. */
+function partsOf(event: ProgressEvent): readonly { text: string; rank: number }[] {
+  const { perSecond, remainingMs, failingReads, badBytes, zone } = event;
+  const parts: { text: string; rank: number }[] = [];
+  if (perSecond !== undefined) parts.push({ text: `${figureOf(event, perSecond)}/s`, rank: 2 });
+  if (remainingMs !== undefined && event.done < event.total)
+    parts.push({ text: `${formatDuration(remainingMs)} left`, rank: 1 });
+  if (failingReads > 0) parts.push({ text: `${failingReads} failing`, rank: 0 });
+  if (badBytes > 0) parts.push({ text: `${formatSize(badBytes)} bad`, rank: 3 });
+  if (zone !== undefined && event.done < event.total)
+    parts.push({ text: `at ${formatSize(zone.offset)}`, rank: 4 });
+  return parts;
+}
+
+function figureOf({ unit }: ProgressEvent, value: number): string {
+  return unit === "bytes" ? formatSize(Math.round(value)) : String(Math.round(value));
+}
+
+/** A time for people, in its two largest units: "3 h 20 min", "45 s". */
+export function formatDuration(durationMs: number): string {
+  const seconds = Math.ceil(durationMs / 1000);
+  const pairs = [
+    [86_400, "d", 3600, "h"],
+    [3600, "h", 60, "min"],
+    [60, "min", 1, "s"],
+  ] as const;
+  for (const [large, name, small, lesser] of pairs) {
+    if (seconds < large) continue;
+    const rest = Math.floor((seconds % large) / small);
+    return `${Math.floor(seconds / large)} ${name}${rest === 0 ? "" : ` ${rest} ${lesser}`}`;
+  }
+  return `${seconds} s`;
 }

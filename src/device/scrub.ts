@@ -1,5 +1,5 @@
 /** scrub: reads everything, so that what is latent becomes known and what nobody had read is known to be clean. */
-import type { ByteRange } from "../base/index.ts";
+import { ProgressMeter, type ByteRange, type ProgressListener } from "../base/index.ts";
 import type { PoisonTotals } from "../poison/index.ts";
 import { thoroughMode, type ManagedDevice } from "./device.ts";
 import { skippable } from "./hole.ts";
@@ -10,8 +10,8 @@ export interface ScrubOptions {
   readonly range?: ByteRange;
   /** Bytes of one read. @default 4 MiB */
   readonly chunk?: number;
-  /** Called after every read with the bytes done, and those there are. */
-  readonly onProgress?: (done: number, total: number) => void;
+  /** Told how far it is: rate, remaining time, failing reads, current zone; at most ten times a second. */
+  readonly onProgress?: ProgressListener;
   /** Ends the scrub between two reads; what was found until then stays. */
   readonly signal?: AbortSignal;
 }
@@ -37,32 +37,33 @@ export async function scrub(
   device: ManagedDevice,
   options: ScrubOptions = {},
 ): Promise<ScrubResult> {
-  const {
-    range = { offset: 0, length: device.size },
-    chunk = 4 * 1024 * 1024,
-    onProgress,
-    signal,
-  } = options;
+  const { range = { offset: 0, length: device.size }, chunk = 4 * 1024 * 1024, signal } = options;
+  const meter = new ProgressMeter(options.onProgress);
+  const told = { phase: "reading", total: range.length };
   const buffer = new Uint8Array(Math.min(chunk, range.length));
   const found: ByteRange[] = [];
   let foundBytes = 0;
+  let failingReads = 0;
   for (let done = 0; done < range.length;) {
     if (signal?.aborted === true) break;
     const hole = Math.min(skippable(device, range.offset + done, chunk), range.length - done);
     if (hole > 0) {
       device.recordRead({ offset: range.offset + done, length: hole });
       done += hole;
-      onProgress?.(done, range.length);
       continue;
     }
     const part = { offset: range.offset + done, length: Math.min(chunk, range.length - done) };
-    for (const bad of await scrubPart(device, buffer.subarray(0, part.length), part.offset)) {
-      foundBytes += bad.length;
-      if (found.length < MAX_FOUND) found.push(bad);
+    meter.report({ ...told, done, zone: part, failingReads, badBytes: foundBytes });
+    const bad = await scrubPart(device, buffer.subarray(0, part.length), part.offset);
+    if (bad.length > 0) failingReads += 1;
+    for (const one of bad) {
+      foundBytes += one.length;
+      if (found.length < MAX_FOUND) found.push(one);
     }
     done += part.length;
-    onProgress?.(done, range.length);
   }
+  if (signal?.aborted !== true)
+    meter.report({ ...told, done: range.length, failingReads, badBytes: foundBytes });
   if (!device.capabilities.readOnly) await device.flush();
   return { found, foundBytes, totals: device.poison.totals() };
 }

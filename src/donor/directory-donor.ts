@@ -4,7 +4,8 @@
  * What can go wrong: a tree may hold symbolic links that lead out of it, names that are no UTF-8, a pipe or a device where a
  * file was, files that change while we read, and bad sectors of its own. So every component of a path is looked at without following links, the
  * open never follows and never waits, the descriptor is asked afterwards where it truly leads, only regular files are
- * offered, and a read that fails is narrowed to its bad pages, which are told as missing.
+ * offered, a read that fails is narrowed to its bad pages, which are told as missing, and of a file that is written while it is read nothing
+ * counts any more.
  */
 import { constants, lstatSync, readlinkSync, realpathSync, statSync } from "node:fs";
 import { open, type FileHandle } from "node:fs/promises";
@@ -19,6 +20,7 @@ class DirectoryFile implements DonorFile {
   readonly size: number;
   readonly modifiedNs: bigint;
   readonly #handle: FileHandle;
+  #closed = false;
 
   constructor(handle: FileHandle, facts: { name: string; size: number; modifiedNs: bigint }) {
     this.#handle = handle;
@@ -30,7 +32,15 @@ class DirectoryFile implements DonorFile {
   async read(into: Uint8Array, offset: number): Promise<ReadResult> {
     const missing: BadRange[] = [];
     await this.#readRange(into, offset, missing);
+    if (into.length > 0 && (await this.#isChanged()))
+      return { missing: [{ offset, length: into.length, state: "unread" }] };
     return missing.length === 0 ? COMPLETE : { missing };
+  }
+
+  /** Whether it is another version now than the one that was opened. */
+  async #isChanged(): Promise<boolean> {
+    const { size, mtimeNs } = await this.#handle.stat({ bigint: true });
+    return Number(size) !== this.size || mtimeNs !== this.modifiedNs;
   }
 
   /** Reads a range; where it fails, its pages one by one, so that a bad sector costs a page and not the file. */
@@ -78,6 +88,8 @@ class DirectoryFile implements DonorFile {
   }
 
   async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
     await this.#handle.close();
   }
 }

@@ -8,6 +8,7 @@
 import type { ByteRange } from "../base/index.ts";
 import type { OwnedRange } from "../fs/index.ts";
 import { cleanPieces, type Verdict } from "./grade.ts";
+import { gradeInStep } from "./grade-twin.ts";
 import { readOrMissing } from "./read-or-missing.ts";
 import type { VolumeSource } from "./volume-file.ts";
 
@@ -41,6 +42,12 @@ export async function gradeRaw(
   range: ByteRange,
   known: Map<number, Verdict>,
 ): Promise<Verdict> {
+  const step = pair.donor.inStep?.(range);
+  if (step !== undefined && pair.donor.offset === pair.target.offset) {
+    const place = { offset: pair.target.offset + range.offset, length: range.length };
+    const devices = { target: pair.target.device, donor: pair.donor.device };
+    return await gradeInStep(devices, place, step);
+  }
   const group = pair.target.map.blockSize ** 2 * 8;
   const last = Math.floor((range.offset + Math.max(1, range.length) - 1) / group);
   let verdict: Verdict = { grade: "refused", reason: "it was not compared", compared: 0 };

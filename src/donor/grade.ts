@@ -6,6 +6,8 @@
  *   not constant; less only where the file starts or ends first.
  * - refused: anything else, with where and how it differs.
  *
+ * A leg of the target's own mirror that is known to be in step is proven too, unless a clean byte beside the hole says otherwise.
+ *
  * A digest that speaks of the target's version (its size and time) decides alone, in both directions. One of another version says
  * nothing. Constant bytes (a run of zeros above all) prove nothing, because any two files have them in common.
  */
@@ -103,10 +105,13 @@ export async function gradeHole(
     const verdict = await proveByDigest(pair, hole, digest);
     if (verdict !== undefined) return verdict;
   }
+  const step = await pair.donor.inStep?.(hole);
   const version = differentVersion(pair);
   if (version !== undefined) return { grade: "refused", reason: version, compared: 0 };
   const before = await compareOutward(pair, { from: hole.offset, step: -1 });
   const after = await compareOutward(pair, { from: hole.offset + hole.length, step: 1 });
+  if (step !== undefined && before.differing + after.differing === 0)
+    return { grade: "proven", reason: step.by, compared: before.compared + after.compared };
   return judge(hole, before, after);
 }
 

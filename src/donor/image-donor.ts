@@ -4,7 +4,7 @@
  * Its poisoned and lost bytes are never used as data: its device tells them as missing.
  */
 import type { Device } from "../device/index.ts";
-import type { Donor, DonorFile, DonorVolume } from "./donor.ts";
+import type { Donor, DonorFile, DonorTwin, DonorVolume } from "./donor.ts";
 import { VolumeFile, type VolumeSource } from "./volume-file.ts";
 
 /** What an image donor is made of: an open device, and the volumes that were found on it. */
@@ -14,6 +14,8 @@ export interface ImageDonorParts {
   readonly device: Device;
   /** The volumes whose file system is known. */
   readonly volumes: readonly VolumeSource[];
+  /** Where it is a leg of the target's mirror. @default it is none */
+  readonly twin?: DonorTwin;
   /** Closes the device. */
   close(): Promise<void> | void;
 }
@@ -21,10 +23,12 @@ export interface ImageDonorParts {
 class ImageDonor implements Donor {
   readonly name: string;
   readonly kind = "image";
+  readonly twin: DonorTwin | undefined;
   readonly #parts: ImageDonorParts;
 
   constructor(parts: ImageDonorParts) {
     this.name = parts.name;
+    this.twin = parts.twin;
     this.#parts = parts;
   }
 

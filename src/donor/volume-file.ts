@@ -4,11 +4,11 @@
  * The target's own files and those of an image donor are both read with it. What the device misses, and what the map does
  * not know, is told as ranges of the file; a hole and an unwritten extent are zeros.
  */
-import type { BadRange, ByteRange } from "../base/index.ts";
+import { intersect, type BadRange, type ByteRange } from "../base/index.ts";
 import type { Device, ReadResult } from "../device/index.ts";
 import { COMPLETE } from "../device/index.ts";
 import type { Extent, FileInfo, FileMap } from "../fs/index.ts";
-import type { DonorFile } from "./donor.ts";
+import type { DonorFile, InStep } from "./donor.ts";
 import { readOrMissing } from "./read-or-missing.ts";
 
 /** Where a volume lies, and what is known of its files. */
@@ -19,6 +19,8 @@ export interface VolumeSource {
   /** Bytes of the volume. */
   readonly length: number;
   readonly map: FileMap;
+  /** As `DonorVolume.inStep`. @default nothing */
+  inStep?(range: ByteRange): InStep | undefined;
 }
 
 /** A piece of a file with the bytes of the volume that hold it. */
@@ -122,6 +124,42 @@ export class VolumeFile implements DonorFile {
     })) {
       yield { offset: offset - shift, length, state };
     }
+  }
+
+  /** What the list of the device names, and what the map cannot place; no data is read. */
+  async lacks(range: ByteRange): Promise<readonly BadRange[]> {
+    const lacks: BadRange[] = [];
+    let at = range.offset;
+    const end = range.offset + range.length;
+    for (const extent of await this.extents(range)) {
+      const part = intersect(extent, range);
+      if (part === undefined) continue;
+      if (part.offset > at) lacks.push({ offset: at, length: part.offset - at, state: "unread" });
+      at = part.offset + part.length;
+      if (extent.kind === "unknown") lacks.push({ ...part, state: "unread" });
+      else
+        for (const bad of this.badIn(extent)) {
+          const clipped = intersect(bad, part);
+          if (clipped !== undefined) lacks.push({ ...clipped, state: bad.state });
+        }
+    }
+    if (at < end) lacks.push({ offset: at, length: end - at, state: "unread" });
+    return lacks;
+  }
+
+  /** Whether all of a range lies where the volume is in step with the target's. */
+  async inStep(range: ByteRange): Promise<InStep | undefined> {
+    if (this.#volume.inStep === undefined) return undefined;
+    let told: InStep | undefined;
+    for (const extent of await this.extents(range)) {
+      const part = intersect(extent, range);
+      if (part === undefined) continue;
+      if (extent.device === undefined || extent.kind === "unwritten") return undefined;
+      const offset = extent.device + part.offset - extent.offset;
+      told = this.#volume.inStep({ offset, length: part.length });
+      if (told === undefined) return undefined;
+    }
+    return told;
   }
 
   close(): void {

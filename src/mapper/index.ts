@@ -9,6 +9,7 @@ export { activateRows, loadTable, type LoadedRow, type LoadTableOptions } from "
 export { MappedDevice, type MappedDeviceOptions } from "./mapped-device.ts";
 export { mappedDevice, MappedManagedDevice } from "./mapped-managed-device.ts";
 export { imageSize, isStackPath, openImage } from "./open-image.ts";
+export { leavesOf, legTwin, type LegTwin } from "./mirror/leg-twin.ts";
 export { resyncMirrors } from "./mirror/resync-mirrors.ts";
 export type { ResyncOptions, ResyncResult } from "./mirror/resync.ts";
 export { findVolumes, type FoundVolumes } from "./volumes/find-volumes.ts";

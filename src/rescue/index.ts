@@ -37,7 +37,14 @@ export { readLog, readRun, type LogDamage, type LoggedRun } from "./repair/read-
 export { RepairLog } from "./repair/repair-log.ts";
 export { findInterrupted, type InterruptedRepair } from "./repair/resume.ts";
 export { findDamage, isMissing, missingBytes, totalsWith, type Damage } from "./damage.ts";
-export { closeDonors, digestSource, openDonor, openDonors, refuseItself } from "./open-donor.ts";
+export {
+  closeDonors,
+  digestSource,
+  openDonor,
+  openDonors,
+  refuseItself,
+  type OpenDonorOptions,
+} from "./open-donor.ts";
 export { openTarget } from "./open-target.ts";
 export { replaceText } from "./durable-text.ts";
 export { makePlan, type PlanOptions } from "./plan/plan.ts";
@@ -65,6 +72,18 @@ export {
   type RepairParts,
   type RepairSums,
 } from "./repair/repair.ts";
+export { runOfDocument, type DoneRun, type DoneStep } from "./report/history.ts";
+export type { DamageMap, MapCell } from "./report/damage-map.ts";
+export { reportPage } from "./report/page.ts";
+export {
+  report,
+  type HitClass,
+  type HitFile,
+  type MissingRange,
+  type Report,
+  type ReportOptions,
+} from "./report/report.ts";
+export { reportText } from "./report/text.ts";
 export { salvage, type Salvaged, type SalvageOptions } from "./salvage/salvage.ts";
 export { fileOfTarget, wholeTarget, type SalvageSource } from "./salvage/salvage-source.ts";
 export { scan, type ScanOptions } from "./scan.ts";

@@ -1,61 +1,142 @@
-/** OpenDonor: a donor by the name that a person gave: a directory, or a raw image or stack with whatever list belongs to it. */
+/**
+ * OpenDonor: a donor by the name that a person gave (donor-name.ts): a tree, an image or stack with whatever list belongs to it, a leg of the target's
+ * mirror, one file, or any of them on a web server. Another kind of place is one line in `SCHEMES`.
+ */
 import { existsSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { StorageError } from "../base/index.ts";
+import type { Device, ManagedDevice } from "../device/index.ts";
 import {
   DIGEST_NAME,
   findDigests,
+  HttpDevice,
+  httpFile,
+  httpTreeDonor,
   imageDonor,
   openDirectoryDonor,
+  openHttpResource,
+  singleFileDonor,
   type Donor,
+  type DonorFile,
   type FileDigest,
   type VolumeSource,
 } from "../donor/index.ts";
+import { imageSize, isStackPath, openImage } from "../mapper/index.ts";
 import { nodeFiles } from "../os/index.ts";
-import { describeTarget } from "./open-target.ts";
-import type { StateRange } from "../poison/index.ts";
-import { sourceOf } from "./plan/planner.ts";
-import { identityPath } from "./salvage/salvage-identity.ts";
-import { readMap } from "./salvage/salvage-map.ts";
-import { imageSize, openImage } from "../mapper/index.ts";
+import { PoisonList, type StateRange } from "../poison/index.ts";
+import { deviceFile } from "./device-file.ts";
+import { holesOfCopy, mapBeside } from "./donor-map.ts";
+import { parseDonorName, type DonorName } from "./donor-name.ts";
+import { openMirrorDonor } from "./mirror-donor.ts";
+import { volumesOn } from "./open-target.ts";
+
+/** What is known where a donor is opened. */
+export interface OpenDonorOptions {
+  /** Path of what is to be healed: a stack that it is a leg of gives its other legs. @default nothing is known */
+  readonly target?: string;
+}
+
+/** Openers by the scheme of a URL. */
+const SCHEMES: Readonly<Record<string, (name: DonorName) => Promise<Donor>>> = {
+  http: openHttp,
+  https: openHttp,
+};
 
 /**
  * Opens a donor for reading.
  *
- * An image has its own list: of its sidecar, else of the map that a salvage wrote beside it (`NAME.map` with `NAME.map.theriac`), because the
- * holes of a salvaged copy are not data.
+ * An image has its own list: of its sidecar; of a copy that is not whole, of the map that is named or lies beside it (donor-map.ts), because the holes of a copy are not data.
  *
  * @throws {StorageError} ENOENT, EACCES, EBUSY and others
+ * @throws {RangeError} where the name is none
  */
-export async function openDonor(name: string): Promise<Donor> {
-  const info = nodeFiles.info(name);
+export async function openDonor(name: string, options: OpenDonorOptions = {}): Promise<Donor> {
+  const parsed = parseDonorName(name, existsSync);
+  const { scheme, place, path, map } = parsed;
+  if (scheme !== undefined) {
+    const open = SCHEMES[scheme];
+    if (open === undefined)
+      throw new RangeError(
+        `Cannot use donor "${name}": want one of ${Object.keys(SCHEMES).join("://, ")}://`,
+      );
+    return await open(parsed);
+  }
+  const info = nodeFiles.info(place);
   if (info === undefined)
-    throw new StorageError("ENOENT", `Cannot use donor "${name}": it is not there`, {
-      path: name,
+    throw new StorageError("ENOENT", `Cannot use donor "${place}": it is not there`, {
+      path: place,
       syscall: "open",
     });
-  if (info.kind === "directory") return openDirectoryDonor(name);
-  const device = await openImage(name, { poison: salvageHoles(name, await imageSize(name)) });
+  if (path !== undefined) return await openSingle(parsed, path);
+  if (info.kind === "directory") {
+    if (map !== undefined) throw new RangeError(`Want no map for a tree: got "${name}"`);
+    return openDirectoryDonor(place);
+  }
+  const mirror =
+    options.target !== undefined && isStackPath(place)
+      ? await openMirrorDonor(place, options.target)
+      : undefined;
+  if (mirror !== undefined) return mirror;
+  const device = await openImage(place, { poison: await holesIn(parsed) });
+  return await imageOn(name, device);
+}
+
+/** An open device as a donor, which closes it. */
+async function imageOn(name: string, device: Device): Promise<Donor> {
   try {
-    const target = await describeTarget(device, { path: name });
-    const volumes = [...target.volumes.keys()]
-      .map((index) => sourceOf(target, index))
-      .filter((volume): volume is VolumeSource => volume !== undefined);
-    return imageDonor({ name, device, volumes, close: () => target.close() });
+    const volumes: VolumeSource[] = [];
+    for (const { offset, length, map } of await volumesOn(device))
+      if (map !== undefined) volumes.push({ device, offset, length, map });
+    return imageDonor({ name, device, volumes, close: () => device.close() });
   } catch (error) {
     await device.close();
     throw error;
   }
 }
 
-/** What a salvage did not put into an image that it made: bad there, and not zeros that were read. */
-function salvageHoles(name: string, size: number): readonly StateRange[] {
-  const map = `${name}.map`;
-  const salvaged =
-    nodeFiles.info(map) !== undefined && nodeFiles.info(identityPath(map)) !== undefined;
-  if (!salvaged) return [];
-  const holes = readMap(nodeFiles, map, size).gaps(0, size);
-  return Array.from(holes, ({ offset, length }) => ({ offset, length, state: "poisoned" }));
+/** What of an image is no data, by the map that is named or lies beside it. */
+async function holesIn({ place, map }: DonorName): Promise<readonly StateRange[]> {
+  const found = map ?? mapBeside(place);
+  return found === undefined ? [] : holesOfCopy(found, await imageSize(place));
+}
+
+/** `/PATH=PLACE`: a file of a directory as it is; with a map, only what the map has of it. */
+async function openSingle(parsed: DonorName, path: string): Promise<Donor> {
+  const { name, place, map } = parsed;
+  const found = map ?? mapBeside(place);
+  let file: DonorFile | undefined;
+  if (found === undefined) {
+    const beside = openDirectoryDonor(dirname(place));
+    file = await beside.file(`/${basename(place).replaceAll("\\", "\\\\")}`);
+  } else {
+    const device: ManagedDevice = await openImage(place, { poison: await holesIn(parsed) });
+    file = deviceFile(device, { name: place, modifiedNs: nodeFiles.info(place)?.modifiedNs ?? 0n });
+  }
+  if (file === undefined)
+    throw new StorageError("ENOENT", `Cannot use donor "${place}": want a regular file`, {
+      path: place,
+      syscall: "open",
+    });
+  return singleFileDonor({ name, path, file });
+}
+
+/** A URL that ends in "/" is a tree, another one an image, or one file where the name says of which path. */
+async function openHttp({ name, place, path, map }: DonorName): Promise<Donor> {
+  if (path === undefined && new URL(place).pathname.endsWith("/")) {
+    if (map !== undefined) throw new RangeError(`Want no map for a tree: got "${name}"`);
+    return httpTreeDonor(place);
+  }
+  const resource = await openHttpResource(place);
+  const list = new PoisonList(resource.size);
+  if (map !== undefined)
+    for (const hole of holesOfCopy(map, resource.size)) list.mark(hole, "poisoned");
+  const device = new HttpDevice(resource, list);
+  if (path === undefined) return await imageOn(name, device);
+  const file =
+    map === undefined
+      ? httpFile(resource)
+      : deviceFile(device, { name: resource.name, modifiedNs: resource.modifiedNs });
+  return singleFileDonor({ name, path, file });
 }
 
 /**
@@ -75,10 +156,13 @@ export function refuseItself(target: string, names: readonly string[]): void {
 }
 
 /** Opens all donors, or none. */
-export async function openDonors(names: readonly string[]): Promise<readonly Donor[]> {
+export async function openDonors(
+  names: readonly string[],
+  options: OpenDonorOptions = {},
+): Promise<readonly Donor[]> {
   const donors: Donor[] = [];
   try {
-    for (const name of names) donors.push(await openDonor(name));
+    for (const name of names) donors.push(await openDonor(name, options));
   } catch (error) {
     await closeDonors(donors);
     throw error;

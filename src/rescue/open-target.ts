@@ -6,7 +6,7 @@
  * backup of a table is believed.
  */
 import { endOf, RangeSet, StorageError, type ByteRange } from "../base/index.ts";
-import type { ManagedDevice } from "../device/index.ts";
+import type { Device, ManagedDevice } from "../device/index.ts";
 import { openFileMap } from "../fs/index.ts";
 import {
   imageSize,
@@ -128,9 +128,14 @@ function notesOf(list: ParsedList | undefined, path: string | undefined): readon
   return [...list.notes, ...incomplete];
 }
 
+/** The volumes of a device that is only read from: of a donor. @throws {StorageError} if the device itself fails */
+export async function volumesOn(device: Device): Promise<readonly Volume[]> {
+  return (await findVolumes(device, await readPartitionTable(device))).volumes;
+}
+
 type Found = Pick<Target, "volumes" | "outside">;
 
-async function findVolumes(device: ManagedDevice, layout: PartitionLayout): Promise<Found> {
+async function findVolumes(device: Device, layout: PartitionLayout): Promise<Found> {
   const { table, certain } = layout;
   const whole = { name: "", offset: 0, length: device.size };
   // a primary GPT stands where an ext4 superblock would: the one that is whole rules the other out
@@ -141,7 +146,7 @@ async function findVolumes(device: ManagedDevice, layout: PartitionLayout): Prom
   return partitioned(device, table);
 }
 
-async function partitioned(device: ManagedDevice, table: PartitionTable): Promise<Found> {
+async function partitioned(device: Device, table: PartitionTable): Promise<Found> {
   const volumes: Volume[] = [];
   for (const { index, offset, length } of table.partitions) {
     volumes.push(await openVolume(device, { name: `partition ${index}`, offset, length }));
@@ -175,7 +180,7 @@ function unknownVolume({ offset, length }: ByteRange): Volume {
 }
 
 async function openVolume(
-  device: ManagedDevice,
+  device: Device,
   place: ByteRange & { readonly name: string },
 ): Promise<Volume> {
   const { name, offset, length } = place;

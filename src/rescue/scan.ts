@@ -1,5 +1,5 @@
 /** Scan: reads everything, so that what was unread becomes clean, and what was latent becomes known. */
-import type { ByteRange } from "../base/index.ts";
+import { ProgressMeter, type ByteRange, type ProgressListener } from "../base/index.ts";
 import { skippable, type ReadResult } from "../device/index.ts";
 import { cleanPieces, readOrMissing } from "../donor/index.ts";
 import type { Target } from "./target.ts";
@@ -9,8 +9,8 @@ export const READ_SIZE: number = 4 * 1024 * 1024;
 
 /** What is told while something is read. */
 export interface ScanOptions {
-  /** Called after every read with bytes done and bytes wanted. */
-  readonly onProgress?: (done: number, total: number) => void;
+  /** Told how far it is: phase, rate, remaining time, failing reads, current zone; at most ten times a second. */
+  readonly onProgress?: ProgressListener;
   /** Called between reads; throws to end the work. */
   readonly checkpoint?: () => Promise<void>;
 }
@@ -27,21 +27,36 @@ export async function scan(
 ): Promise<{ read: number; missing: number }> {
   const { device } = target;
   const buffer = new Uint8Array(Math.min(READ_SIZE, device.size));
+  const meter = new ProgressMeter(options.onProgress);
+  const told = { phase: "reading", total: device.size };
   let read = 0;
+  let failingReads = 0;
   for (let offset = 0; offset < device.size;) {
     await options.checkpoint?.();
     const hole = skippable(device, offset, READ_SIZE);
     const length = hole > 0 ? hole : Math.min(READ_SIZE, device.size - offset);
     const range: ByteRange = { offset, length };
+    const missed = offset - read;
+    meter.report({ ...told, done: offset, zone: range, failingReads, badBytes: missed });
+    const known = hole > 0 ? 0 : knownBad(target, range);
     const clean = hole > 0 ? [range] : await readPieces(target, buffer.subarray(0, length), offset);
     for (const piece of clean) {
       device.recordRead(piece);
       read += piece.length;
     }
     offset += length;
-    options.onProgress?.(offset, device.size);
+    // What was known to be bad was not touched: only a read that missed more has failed.
+    if (offset - read > missed + known) failingReads += 1;
   }
+  meter.report({ ...told, done: device.size, failingReads, badBytes: device.size - read });
   return { read, missing: device.size - read };
+}
+
+/** Bytes of a range that are known to be bad before it is read. */
+function knownBad({ device }: Target, range: ByteRange): number {
+  let bytes = 0;
+  if (!device.poison.empty) for (const { length } of device.poison.bad(range)) bytes += length;
+  return bytes;
 }
 
 /** @returns what came */

@@ -2,7 +2,7 @@
  * Verify: reads all bytes and says what is right. Against a donor every file is compared with the donor's: equal, differs, missing
  * there, or partly unreadable.
  */
-import type { ByteRange } from "../base/index.ts";
+import { ProgressMeter, type ByteRange } from "../base/index.ts";
 import {
   cleanPieces,
   VolumeFile,
@@ -106,12 +106,18 @@ async function compareAll(
     counts: { equal: 0, differs: 0, absent: 0, unreadable: 0, "not-compared": 0 },
     different: [],
   };
+  const meter = new ProgressMeter(options.onProgress);
+  let files = 0;
   for (const index of target.volumes.keys()) {
     const source = sourceOf(target, index);
     if (source === undefined) continue;
     for await (const info of source.map.files()) {
       if (info.kind !== "file" || info.paths.length === 0) continue;
       await options.checkpoint?.();
+      const failingReads = all.counts.unreadable;
+      // How many files there are, only the whole walk can tell.
+      meter.report({ phase: "comparing", done: files, total: 0, unit: "items", failingReads });
+      files += 1;
       const result = await compareFile(source, donor, {
         file: new VolumeFile(source, info, info.paths[0] ?? ""),
         paths: info.paths,

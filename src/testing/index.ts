@@ -13,6 +13,8 @@ export {
 export { ModelDevice, type ModelByte, type ModelOptions } from "./model-device.ts";
 export { directAccessSuite } from "./direct-access-suite.ts";
 export { deviceSuite, type SuiteApi } from "./device-suite.ts";
+export { donorSuite } from "./donor-suite.ts";
+export type { DonorSubject } from "./donor-suite-context.ts";
 export { fileSuite } from "./file-suite.ts";
 export type { FileSubject } from "./file-suite-context.ts";
 export { targetSuite, type LeafPlace, type TargetSubject } from "./target-suite.ts";

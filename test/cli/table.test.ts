@@ -1,7 +1,6 @@
 /** table, totals, style, json: what text and documents look like. */
 import { describe, expect, test } from "vitest";
 import { jsonPieces } from "../../src/cli/json.ts";
-import { createProgress, type ProgressMode } from "../../src/cli/progress.ts";
 import { createStyle, printable, wantsColor } from "../../src/cli/style.ts";
 import { formatTable, shorten, textWidth } from "../../src/cli/table.ts";
 import { formatTotals } from "../../src/cli/totals.ts";
@@ -110,53 +109,6 @@ describe("jsonPieces()", () => {
       big: "1152921504606846976",
       deep: { n: "1" },
       text: "a",
-    });
-  });
-});
-
-describe("createProgress()", () => {
-  function show(mode: ProgressMode, isTerminal: boolean): string {
-    let text = "";
-    let nowMs = 0;
-    const progress = createProgress({
-      mode,
-      isTerminal,
-      color: false,
-      columns: 60,
-      write: (piece) => (text += piece),
-      now: () => nowMs,
-    });
-    for (let done = 0; done <= 1000; done += 1) {
-      progress.report({ phase: "reading", done, total: 1000 });
-      nowMs += 1;
-    }
-    progress.end();
-    return text;
-  }
-
-  test("is silent where nobody watches, and where it is told to be", () => {
-    expect(show("auto", false)).toBe("");
-    expect(show("none", true)).toBe("");
-  });
-
-  test("draws a bar that fits the line and goes away, at most ten times a second", () => {
-    const text = show("auto", true);
-    const bars = text.split("\r\u001B[K");
-    expect(bars.length).toBeLessThan(15);
-    expect(bars.every((bar) => textWidth(bar) < 60)).toBe(true);
-    expect(bars.at(-2)).toContain("100%");
-    expect(text.endsWith("\r\u001B[K")).toBe(true);
-  });
-
-  test("writes lines of JSON, the last one whole", () => {
-    const lines = show("json", false).trim().split("\n");
-    expect(lines.length).toBeLessThan(15);
-    expect(JSON.parse(lines.at(-1) ?? "")).toEqual({
-      schema: "theriac.progress/1",
-      phase: "reading",
-      done: 1000,
-      total: 1000,
-      unit: "bytes",
     });
   });
 });

@@ -38,7 +38,7 @@ export const plan: CommandModule<Options> = {
       options.poison === undefined ? {} : { poison: options.poison },
     );
     try {
-      const donors = await openDonors(options.from ?? []);
+      const donors = await openDonors(options.from ?? [], { target: image });
       try {
         const made = await makePlan(target, donors, {
           trust: options.trust,

@@ -72,7 +72,7 @@ async function run(
   });
   try {
     const interrupted = options.resume === true ? await wantInterrupted(image, log) : undefined;
-    const donors = await openDonors(interrupted?.request.donors ?? known);
+    const donors = await openDonors(interrupted?.request.donors ?? known, { target: image });
     try {
       const result = await heal(context, options, {
         target,

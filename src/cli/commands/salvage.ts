@@ -41,7 +41,7 @@ export const salvage: CommandModule<Options> = {
         options.file === undefined ? wholeTarget(target) : await fileOfTarget(target, options.file);
       const result = await salvageTo(source, out, {
         ...(options.map === undefined ? {} : { map: options.map }),
-        onProgress: (done, total) => context.progress.report({ phase: "salvaging", done, total }),
+        onProgress: (event) => context.progress.show(event),
         checkpoint: () => context.checkpoint(),
       });
       await target.device.flush();

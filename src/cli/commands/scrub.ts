@@ -30,7 +30,7 @@ export const scrub: CommandModule<ScrubOptions> = {
           : undefined;
       const result = await scrubDevice(device, {
         signal: context.signal,
-        onProgress: (done, total) => context.progress.report({ phase: "reading", done, total }),
+        onProgress: (event) => context.progress.show(event),
       });
       context.signal.throwIfAborted();
       // only now: a map that was opened before would remember metadata that the scrub found to be bad

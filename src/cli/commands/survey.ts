@@ -44,7 +44,7 @@ export const survey: CommandModule<Options> = {
       const result = await surveyTarget(target, {
         reported: log?.ranges ?? [],
         scan: options.scan ?? false,
-        onProgress: (done, total) => context.progress.report({ phase: "reading", done, total }),
+        onProgress: (event) => context.progress.show(event),
         checkpoint: () => context.checkpoint(),
       });
       const given = await givenUp(target, new RepairLog(image));

@@ -39,7 +39,10 @@ export const verify: CommandModule<Options> = {
   async run(context, { args: [image = ""], options }) {
     checkManifest(options);
     refuseItself(image, options.against === undefined ? [] : [options.against]);
-    const donor = options.against === undefined ? undefined : await openDonor(options.against);
+    const donor =
+      options.against === undefined
+        ? undefined
+        : await openDonor(options.against, { target: image });
     try {
       const target = await openTarget(
         image,
@@ -49,7 +52,7 @@ export const verify: CommandModule<Options> = {
         const given = await givenUp(target, new RepairLog(image));
         const result = await verifyTarget(target, donor, {
           givenUp: given,
-          onProgress: (done, total) => context.progress.report({ phase: "reading", done, total }),
+          onProgress: (event) => context.progress.show(event),
           checkpoint: () => context.checkpoint(),
         });
         if (options.manifest !== undefined)

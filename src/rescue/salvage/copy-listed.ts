@@ -8,6 +8,7 @@ import {
   endOf,
   intersection,
   PAGE,
+  ProgressMeter,
   RangeSet,
   StorageError,
   type ByteRange,
@@ -26,6 +27,7 @@ export async function copyListed(work: SalvageWork, options: ScanOptions): Promi
   for (const range of await work.source.bad()) work.map.setUnfinished(range, "-");
   const chunks = untried(work);
   const state = { failed: false };
+  const meter = new ProgressMeter(options.onProgress);
   const lane = async (): Promise<void> => {
     const buffer = laneBuffer(work.source.size);
     try {
@@ -34,7 +36,13 @@ export async function copyListed(work: SalvageWork, options: ScanOptions): Promi
         const next = state.failed ? undefined : chunks.next();
         if (next === undefined || next.done === true) return;
         await copyChunk(work, next.value, buffer);
-        options.onProgress?.(work.settled, work.source.size);
+        meter.report({
+          phase: "salvaging",
+          done: work.settled,
+          total: work.source.size,
+          zone: next.value,
+          badBytes: work.map.bytes("-"),
+        });
         work.saveSometimes();
       }
     } catch (error) {
