@@ -5,13 +5,11 @@
  * for each request under way, and what the system has not sent. A client that does not finish its handshake in time is dropped
  * (CVE-2024-7409).
  */
-import type { Socket } from "node:net";
 import type { ExportList } from "./export.ts";
 import { Handshake, type Agreement, type HandshakeOptions, type Outcome } from "./handshake.ts";
 import { Output } from "./output.ts";
-import type { TlsUpgrade } from "./tls-credentials.ts";
 import { Transmission } from "./transmission.ts";
-import { socketWire, streamWire, type Wire, type WireReceiver } from "./wire.ts";
+import type { Link, Wire, WireReceiver } from "./wire.ts";
 
 /** Bytes that are read at once. */
 const READ_BUFFER = 256 * 1024;
@@ -19,8 +17,6 @@ const READ_BUFFER = 256 * 1024;
 /** What a connection works with. */
 export interface ConnectionOptions {
   readonly exports: ExportList;
-  /** How a socket becomes one with TLS. @default there is no TLS */
-  readonly tls?: TlsUpgrade | undefined;
   /** Milliseconds that a handshake may take. */
   readonly handshakeMs: number;
   /** Called after requests were taken. */
@@ -41,6 +37,7 @@ export interface ConnectionStatus {
 
 /** One client. */
 export class Connection implements WireReceiver {
+  readonly #link: Link;
   readonly #options: ConnectionOptions;
   readonly #deadline: NodeJS.Timeout;
   #wire: Wire | undefined;
@@ -56,27 +53,20 @@ export class Connection implements WireReceiver {
   #closed = false;
   #isTaking = false;
 
-  constructor(socket: Socket, options: ConnectionOptions) {
+  constructor(link: Link, options: ConnectionOptions) {
+    this.#link = link;
     this.#options = options;
     this.#deadline = setTimeout(() => this.destroy(), options.handshakeMs);
     this.#handshake = new Handshake(this.#haggling());
-    // A socket that is to become one with TLS must stay Node's own.
-    if (options.tls === undefined) this.#use(socketWire(socket, this));
-    else {
-      socket.setNoDelay(true);
-      this.#use(streamWire(socket, this));
-    }
+    this.#use(link.open(this));
     this.#handshake.greet();
     this.#output?.flush();
-    this.#socket = socket;
   }
-
-  readonly #socket: Socket;
 
   #haggling(): HandshakeOptions {
     return {
       exports: this.#options.exports,
-      tls: this.#options.tls === undefined ? "none" : "wanted",
+      tls: this.#link.startTls === undefined ? "none" : "wanted",
       send: (bytes) => this.#output?.put(bytes),
       isEnding: () => this.#ending,
     };
@@ -208,13 +198,10 @@ export class Connection implements WireReceiver {
   }
 
   #startTls(before: Handshake): void {
-    const upgrade = this.#options.tls as TlsUpgrade;
-    // No plain byte is read from now on.
-    for (const event of ["data", "end", "error", "close"]) this.#socket.removeAllListeners(event);
     this.#output?.flush();
-    const stream = upgrade(this.#socket);
+    const wire = this.#link.startTls?.(this);
+    if (wire !== undefined) this.#use(wire);
     this.#hasTls = true;
-    this.#use(streamWire(stream, this));
     this.#handshake = Handshake.afterTls(this.#haggling(), before);
   }
 

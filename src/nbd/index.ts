@@ -15,6 +15,7 @@ export {
 } from "./listen-address.ts";
 export { Output } from "./output.ts";
 export { NbdServer, type NbdServerOptions } from "./server.ts";
-export { tlsUpgrade, type TlsOptions, type TlsUpgrade } from "./tls-credentials.ts";
+export { tlsUpgrade, type TlsOptions } from "./tls-credentials.ts";
 export { Transmission, type TransmissionOptions } from "./transmission.ts";
-export type { ConnectionStatus } from "./connection.ts";
+export { Connection, type ConnectionOptions, type ConnectionStatus } from "./connection.ts";
+export type { Link, TlsUpgrade, Wire, WireReceiver } from "./wire.ts";

@@ -14,12 +14,12 @@ export const ROOM_MAX: number = 96 * 1024;
 export class Output {
   /** The buffer; a room is a part of it. */
   readonly bytes: Buffer = Buffer.allocUnsafeSlow(FLUSH + ROOM_MAX);
-  readonly #wire: Pick<Wire, "send" | "backlog">;
+  readonly #wire: Pick<Wire, "send" | "sendKept" | "backlog">;
   #used = 0;
   readonly #waiting: (() => void)[] = [];
   #open = true;
 
-  constructor(wire: Pick<Wire, "send" | "backlog">) {
+  constructor(wire: Pick<Wire, "send" | "sendKept" | "backlog">) {
     this.#wire = wire;
   }
 
@@ -45,6 +45,14 @@ export class Output {
     const head = this.bytes.subarray(0, this.#used);
     this.#used = 0;
     this.#wire.send([head, data]);
+  }
+
+  /** The same with data that may not change before `release` is called; it never is where the client is gone. */
+  takeWithKept(length: number, data: Uint8Array, release: () => void): void {
+    this.#used += length;
+    const head = this.bytes.subarray(0, this.#used);
+    this.#used = 0;
+    this.#wire.sendKept(head, data, release);
   }
 
   /** Puts bytes into the output, however many. */

@@ -19,8 +19,14 @@ const INLINE_MAX = Math.min(64 * 1024, ROOM_MAX - 64);
 /** Smallest part of a read that is asked for holes: a look-up is a system call. */
 const HOLE_MIN = 64 * 1024;
 
-/** Where larger reads of the mapping land before they go out; on this thread one at a time, so one for all connections. */
-let shared: Uint8Array | undefined;
+/** Buffers of `PIECE` bytes that larger reads of the mapping land in, while nobody uses them. */
+const free: Uint8Array[] = [];
+/** Free buffers that are kept, at most. */
+const FREE_MAX = 8;
+
+function giveBack(buffer: Uint8Array): void {
+  if (free.length < FREE_MAX) free.push(buffer);
+}
 
 /** Answers reads of one client. */
 export class ReadCommand {
@@ -46,11 +52,11 @@ export class ReadCommand {
     const part = { offset, length, isLast: true };
     const head = this.#replies.dataHead;
     if (length > INLINE_MAX) {
-      shared ??= new Uint8Array(PIECE);
-      const bytes = shared.subarray(0, length);
+      const buffer = free.pop() ?? Buffer.allocUnsafeSlow(PIECE);
+      const bytes = buffer.subarray(0, length);
       if (direct.load(bytes, offset) < length) return false;
       this.#replies.putDataHead(output.room(), request, part);
-      output.takeWith(head, bytes);
+      output.takeWithKept(head, bytes, () => giveBack(buffer));
       return true;
     }
     const at = output.room();

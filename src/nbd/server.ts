@@ -11,7 +11,7 @@ import { StorageError, toStorageError } from "../base/index.ts";
 import { Connection, type ConnectionStatus } from "./connection.ts";
 import { ExportList, type ExportOptions } from "./export.ts";
 import { uriOf, type ListenAddress } from "./listen-address.ts";
-import type { TlsUpgrade } from "./tls-credentials.ts";
+import { socketLink, type TlsUpgrade } from "./wire.ts";
 
 /** Milliseconds that a server stays awake after a request. */
 const AWAKE_MS = 0.1;
@@ -93,9 +93,8 @@ export class NbdServer {
       return;
     }
     this.#served += 1;
-    const connection = new Connection(socket, {
+    const connection = new Connection(socketLink(socket, this.#options.tls), {
       exports: this.exports,
-      tls: this.#options.tls,
       handshakeMs: this.#options.handshakeMs ?? 10_000,
       onActivity: () => this.#stayAwake(),
       onClose: (closed) => {

@@ -4,14 +4,10 @@
  * File names and forms are those of nbdkit, QEMU and libnbd, so that one set of credentials serves all of them.
  */
 import { readFileSync } from "node:fs";
-import type { Socket } from "node:net";
 import { join } from "node:path";
-import type { Duplex } from "node:stream";
 import { createSecureContext, TLSSocket, type TLSSocketOptions } from "node:tls";
 import { StorageError, toStorageError } from "../base/index.ts";
-
-/** Makes the TLS side of a socket on which the client is about to begin it. */
-export type TlsUpgrade = (socket: Socket) => Duplex;
+import type { TlsUpgrade } from "./wire.ts";
 
 /** How TLS is set up: with certificates, or with keys. */
 export interface TlsOptions {

@@ -22,7 +22,7 @@ import { ReadCommand } from "./read-command.ts";
 import { Replies, type Failure } from "./replies.ts";
 import { problemOf } from "./request-check.ts";
 import { replyStatus } from "./status-command.ts";
-import { WritePayload } from "./write-payload.ts";
+import { PieceBuffer, WritePayload } from "./write-payload.ts";
 import { writeZeroes } from "./zero-command.ts";
 
 /** Requests of one client that wait for the device, at most. */
@@ -59,6 +59,7 @@ export class Transmission {
     length: 0,
   };
   #payload: WritePayload | undefined;
+  readonly #buffer = new PieceBuffer();
   #busy = false;
   #underWay = 0;
   #over = false;
@@ -150,7 +151,10 @@ export class Transmission {
       this.#over = true;
       return;
     }
-    this.#payload = new WritePayload(this.#options.face, { ...request }, failure);
+    this.#payload = new WritePayload(
+      { ...request },
+      { face: this.#options.face, buffer: this.#buffer, failure },
+    );
     if (request.length === 0) this.#written(this.#payload);
   }
 

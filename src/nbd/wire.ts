@@ -12,6 +12,9 @@ import { duplicateDescriptor } from "../os/index.ts";
 /** Milliseconds that a client has to take what was sent before the end. */
 const LINGER_MS = 10_000;
 
+/** Makes the TLS side of a socket on which the client is about to begin it. */
+export type TlsUpgrade = (socket: Socket) => Duplex;
+
 /** Where bytes of a client go. */
 export interface WireReceiver {
   /** Where the next bytes shall land: at least one byte, not kept by the receiver past `receive`. */
@@ -30,6 +33,8 @@ export interface Wire {
   readonly backlog: number;
   /** Sends pieces, in order. They may change after the call. */
   send(pieces: readonly Uint8Array[]): void;
+  /** Sends `head`, which may change after the call, and `data`, which may not before `release` is called. */
+  sendKept(head: Uint8Array, data: Uint8Array, release: () => void): void;
   /** Takes no more from the client, until `resume`. */
   pause(): void;
   resume(): void;
@@ -39,12 +44,33 @@ export interface Wire {
   destroy(): void;
 }
 
+/** How a client is reached. */
+export interface Link {
+  open(receiver: WireReceiver): Wire;
+  /** Begins TLS, before whose first byte no plain one is read any more; absent where there is none to be had. */
+  startTls?(receiver: WireReceiver): Wire;
+}
+
+/** The link of an accepted socket that nobody has read from. @param upgrade makes the TLS side, where that is wanted */
+export function socketLink(socket: Socket, upgrade?: TlsUpgrade): Link {
+  if (upgrade === undefined) return { open: (receiver) => socketWire(socket, receiver) };
+  return {
+    // A socket that is to become one with TLS must stay Node's own.
+    open: (receiver) => streamWire(socket, receiver),
+    startTls: (receiver) => {
+      for (const event of ["data", "end", "error", "close"]) socket.removeAllListeners(event);
+      return streamWire(upgrade(socket), receiver);
+    },
+  };
+}
+
 /** A wire over any stream: TLS, and sockets that have no descriptor of their own. */
-export function streamWire(stream: Duplex, receiver: WireReceiver): Wire {
+function streamWire(stream: Duplex, receiver: WireReceiver): Wire {
   stream.on("data", (bytes: Uint8Array) => receiver.receive(bytes));
   stream.on("end", () => receiver.ended());
   stream.on("error", () => receiver.ended());
   stream.on("close", () => receiver.ended());
+  stream.resume();
   return new StreamWire(stream, receiver);
 }
 
@@ -62,12 +88,18 @@ class StreamWire implements Wire {
     this.queue(Buffer.concat(pieces));
   }
 
+  sendKept(head: Uint8Array, data: Uint8Array, release: () => void): void {
+    this.queue(Buffer.from(head));
+    this.queue(data, release);
+  }
+
   /** Queues bytes that nobody changes any more. */
-  protected queue(bytes: Uint8Array): void {
+  protected queue(bytes: Uint8Array, release?: () => void): void {
     if (bytes.length === 0 || this.stream.destroyed || this.stream.writableEnded) return;
     this.backlog += bytes.length;
     this.stream.write(bytes, () => {
       this.backlog -= bytes.length;
+      release?.();
       this.#receiver.drained();
     });
   }
@@ -102,7 +134,7 @@ function descriptorOf(socket: Socket): number {
  *
  * @returns the wire; over `socket` itself where a descriptor of its own is not to be had
  */
-export function socketWire(socket: Socket, receiver: WireReceiver): Wire {
+function socketWire(socket: Socket, receiver: WireReceiver): Wire {
   const fd = descriptorOf(socket);
   const reading = fd < 0 ? undefined : duplicateDescriptor(fd);
   if (reading === undefined) return streamWire(socket, receiver);
@@ -160,6 +192,16 @@ class DescriptorWire extends StreamWire {
     if (sent === undefined) return;
     const rest = restOf(pieces, sent);
     if (rest !== undefined) this.queue(rest);
+  }
+
+  override sendKept(head: Uint8Array, data: Uint8Array, release: () => void): void {
+    if (!this.#open || this.stream.destroyed) return;
+    const sent = this.backlog > 0 ? 0 : this.#write([head, data]);
+    if (sent === undefined) return;
+    if (sent < head.length) this.queue(Buffer.from(head.subarray(sent)));
+    const rest = data.subarray(Math.max(0, sent - head.length));
+    if (rest.length === 0) release();
+    else this.queue(rest, release);
   }
 
   /** @returns bytes that the system took; `undefined` where the socket failed */

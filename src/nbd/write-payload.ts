@@ -16,6 +16,26 @@ const PIECE = 1024 * 1024;
 /** Smallest rest of a piece that the socket reads into: below it a copy is cheaper than a read of its own. */
 const DIRECT_MIN = 16 * 1024;
 
+/** Where pieces are put together: one for a client, made with its first write that needs it, because only one write comes in at a time. */
+export class PieceBuffer {
+  #bytes: Uint8Array = new Uint8Array(0);
+
+  /** The first `length` bytes. */
+  bytes(length: number): Uint8Array {
+    if (this.#bytes.length < length)
+      this.#bytes = Buffer.allocUnsafeSlow(Math.max(length, 2 * this.#bytes.length));
+    return this.#bytes;
+  }
+}
+
+/** What the data of a write goes to. */
+export interface PayloadOptions {
+  readonly face: NbdExport;
+  readonly buffer: PieceBuffer;
+  /** Why nothing of the data is wanted. */
+  readonly failure?: Failure | undefined;
+}
+
 /** One WRITE on its way. */
 export class WritePayload {
   readonly request: RequestHeader;
@@ -24,13 +44,14 @@ export class WritePayload {
   readonly #pieceMax: number;
   /** First byte that is not stored, and not in the buffer either. */
   #at: number;
-  #buffer: Uint8Array | undefined;
+  readonly #buffer: PieceBuffer;
   /** Bytes of the piece in the buffer. */
   #have = 0;
 
-  /** @param failure why nothing of the data is wanted */
-  constructor(face: NbdExport, request: RequestHeader, failure?: Failure) {
+  constructor(request: RequestHeader, options: PayloadOptions) {
+    const { face, buffer, failure } = options;
     this.#face = face;
+    this.#buffer = buffer;
     this.request = request;
     this.failure = failure;
     this.#at = request.offset;
@@ -89,8 +110,7 @@ export class WritePayload {
   }
 
   #ownBuffer(): Uint8Array {
-    this.#buffer ??= new Uint8Array(Math.min(this.#pieceMax, this.request.length));
-    return this.#buffer;
+    return this.#buffer.bytes(Math.min(this.#pieceMax, this.request.length));
   }
 
   #store(piece: Uint8Array): { busy?: Promise<void> } {
