@@ -81,6 +81,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/serve.ts")).serve,
   },
   {
+    name: "status",
+    summary: "tell whether an image is served, and to whom",
+    load: async () => (await import("./commands/status.ts")).status,
+  },
+  {
     name: "demo",
     summary: "show all of it on an image made here",
     load: async () => (await import("./commands/demo.ts")).demo,

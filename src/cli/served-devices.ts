@@ -1,7 +1,7 @@
 /** served-devices: the devices that `theriac serve` offers: opened, named, and told apart by whether memory may answer for them. */
 import { basename } from "node:path";
 import { SimulatedDevice, MediaDevice, type ManagedDevice } from "../device/index.ts";
-import type { ExportOptions } from "../nbd/index.ts";
+import { exportsOf, type ExportOptions } from "../nbd/index.ts";
 import { openListed } from "./open-listed.ts";
 
 /** One image or stack that is served. */
@@ -9,6 +9,8 @@ export interface ServedDevice {
   readonly path: string;
   readonly device: ManagedDevice;
   readonly export: ExportOptions;
+  /** Names of its exports. */
+  readonly names: ReadonlySet<string>;
 }
 
 /** How devices are opened for serving. */
@@ -53,7 +55,9 @@ async function openOne(
   const { device, notes } = await openListed(path, { access, map: true, ...list });
   for (const note of notes) warn(note);
   const isDirect = (): boolean => mayAnswerDirect(device);
-  return { path, device, export: { name, description: path, device, readOnly, isDirect } };
+  const offered = { name, description: path, device, readOnly, isDirect };
+  const names = new Set(exportsOf(offered).map((face) => face.name));
+  return { path, device, export: offered, names };
 }
 
 /** Whether the mapping may answer: of one image, and where no zone is slow on purpose. */

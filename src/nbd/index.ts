@@ -19,3 +19,8 @@ export { tlsUpgrade, type TlsOptions } from "./tls-credentials.ts";
 export { Transmission, type TransmissionOptions } from "./transmission.ts";
 export { Connection, type ConnectionOptions, type ConnectionStatus } from "./connection.ts";
 export type { Link, TlsUpgrade, Wire, WireReceiver } from "./wire.ts";
+
+// Commands to a server.
+export { ControlClient, connectControl } from "./control/control-client.ts";
+export type { InjectAnswer, ScrubAnswer, ServedStatus } from "./control/control-messages.ts";
+export { ControlServer, type ControlServerOptions } from "./control/control-server.ts";

@@ -235,18 +235,39 @@ describe("zeroes, hints and status", () => {
 
 describe("requests that cannot be", () => {
   test.each([
-    ["a read past the end", READ, { offset: 65_000, length: 4096 }, EINVAL],
-    ["a write past the end", WRITE, { offset: 65_000, payload: Buffer.alloc(4096) }, ENOSPC],
-    ["zeroes past the end", WRITE_ZEROES, { offset: 65_000, length: 4096 }, ENOSPC],
-    ["a trim past the end", TRIM, { offset: 65_000, length: 4096 }, EINVAL],
-    ["an offset above 2^53", READ, { offset: 2 ** 60, length: 1 }, EINVAL],
-    ["a flush with a place", FLUSH, { length: 1 }, EINVAL],
-    ["an unknown command", 99, {}, EINVAL],
-    ["a flag of another command", TRIM, { length: 512, flags: DF }, EINVAL],
-    ["an unknown flag", CACHE, { length: 512, flags: 0x8000 }, EINVAL],
-    ["a status without a context", BLOCK_STATUS, { length: 512 }, EINVAL],
-    ["a read above 32 MiB", READ, { length: 40_000_000 }, EINVAL],
-  ])("%s fails, and the connection goes on", async (_name, command, request, errno) => {
+    [
+      "a read past the end",
+      { command: READ, request: { offset: 65_000, length: 4096 }, errno: EINVAL },
+    ],
+    [
+      "a write past the end",
+      { command: WRITE, request: { offset: 65_000, payload: Buffer.alloc(4096) }, errno: ENOSPC },
+    ],
+    [
+      "zeroes past the end",
+      { command: WRITE_ZEROES, request: { offset: 65_000, length: 4096 }, errno: ENOSPC },
+    ],
+    [
+      "a trim past the end",
+      { command: TRIM, request: { offset: 65_000, length: 4096 }, errno: EINVAL },
+    ],
+    [
+      "an offset above 2^53",
+      { command: READ, request: { offset: 2 ** 60, length: 1 }, errno: EINVAL },
+    ],
+    ["a flush with a place", { command: FLUSH, request: { length: 1 }, errno: EINVAL }],
+    ["an unknown command", { command: 99, request: {}, errno: EINVAL }],
+    [
+      "a flag of another command",
+      { command: TRIM, request: { length: 512, flags: DF }, errno: EINVAL },
+    ],
+    ["an unknown flag", { command: CACHE, request: { length: 512, flags: 0x8000 }, errno: EINVAL }],
+    [
+      "a status without a context",
+      { command: BLOCK_STATUS, request: { length: 512 }, errno: EINVAL },
+    ],
+    ["a read above 32 MiB", { command: READ, request: { length: 40_000_000 }, errno: EINVAL }],
+  ])("%s fails, and the connection goes on", async (_name, { command, request, errno }) => {
     const { exports } = servedMemory();
     const peer = new Peer(exports).go("structured");
     const [failed] = await peer.ask(command, request);

@@ -2,11 +2,13 @@
 import { writePieces } from "../output.ts";
 import {
   activatedSocket,
+  ControlServer,
   isLocal,
   NbdServer,
   parseListenAddress,
   tlsUpgrade,
   type ListenAddress,
+  type ServedStatus,
   type TlsUpgrade,
 } from "../../nbd/index.ts";
 import { countArgument, several } from "../arguments.ts";
@@ -81,14 +83,35 @@ async function serveUntilSignal(
     ...(clients === undefined ? {} : { clientsMax: clients }),
   });
   const uris = await server.listen(address);
+  const controls: ControlServer[] = [];
   try {
+    for (const { path, device, names } of served) {
+      const own = uris.filter((_, index) => names.has(server.exports.all[index]?.name ?? ""));
+      const status = (): ServerStatus => statusOf(server, own, names);
+      const control = new ControlServer({ image: path, device, status });
+      await control.listen();
+      controls.push(control);
+    }
     await announce(context, address, uris);
     await aborted(context.signal);
   } finally {
     await server.close();
+    for (const control of controls) await control.close();
   }
   const document = { schema: "theriac.serve/1", uris, clients: server.served };
   return { exitCode: 0, document, text: () => "" };
+}
+
+type ServerStatus = Pick<ServedStatus, "uris" | "clients" | "clientsSoFar">;
+
+/** What the server says of one image: its own clients, and those that have not chosen yet. */
+function statusOf(
+  server: NbdServer,
+  uris: readonly string[],
+  names: ReadonlySet<string>,
+): ServerStatus {
+  const clients = server.connections.filter((one) => names.has(one.export ?? ""));
+  return { uris, clients, clientsSoFar: server.served };
 }
 
 /** Whoever handed the socket over has the address, and stdout may be its own. */
