@@ -16,6 +16,7 @@ const LAYERS = [
   "file",
   "donor",
   "rescue",
+  "nbd",
   "cli",
 ] as const;
 const FILE_LINES_MAX = 400;

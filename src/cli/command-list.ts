@@ -96,6 +96,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/digest.ts")).digest,
   },
   {
+    name: "serve",
+    summary: "offer images and stacks as network block devices",
+    load: async () => (await import("./commands/serve.ts")).serve,
+  },
+  {
+    name: "status",
+    summary: "tell whether an image is served, and to whom",
+    load: async () => (await import("./commands/status.ts")).status,
+  },
+  {
     name: "demo",
     summary: "show all of it on an image made here",
     load: async () => (await import("./commands/demo.ts")).demo,

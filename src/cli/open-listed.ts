@@ -9,6 +9,8 @@ export interface OpenListedOptions {
   readonly access: "read" | "write";
   /** File of `--poison`. */
   readonly poison?: string;
+  /** Whether to map images. @default false */
+  readonly map?: boolean;
 }
 
 /**
@@ -21,12 +23,12 @@ export async function openListed(
   image: string,
   options: OpenListedOptions,
 ): Promise<{ readonly device: ManagedDevice; readonly notes: readonly string[] }> {
-  const { access, poison } = options;
-  if (poison === undefined) return { device: await openFilled(image, { access }), notes: [] };
+  const { access, poison, map = false } = options;
+  if (poison === undefined) return { device: await openFilled(image, { access, map }), notes: [] };
   const { ranges, notes, incomplete } = await readPoisonListFor(image, poison);
   const more = incomplete ? [`List ${poison} is not whole: more may be bad than it names`] : [];
   return {
-    device: await openFilled(image, { access, poison: ranges }),
+    device: await openFilled(image, { access, map, poison: ranges }),
     notes: [...notes, ...more],
   };
 }

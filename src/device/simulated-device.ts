@@ -62,6 +62,11 @@ export class SimulatedDevice extends MediaDevice implements FaultyDevice {
     return this.#simulated.faults();
   }
 
+  /** Whether reads of some range take longer on purpose: then only `read` tells how long. */
+  get hasSlowZones(): boolean {
+    return this.#simulated.hasSlowZones;
+  }
+
   /**
    * Poisons a range, rounded out to whole poison units: its data is destroyed, and durably so on return.
    *

@@ -121,6 +121,11 @@ export class SimulatedMedia implements Media {
       this.#ended[change.kind].delete(offset, length);
   }
 
+  /** Whether reads of some range take longer. */
+  get hasSlowZones(): boolean {
+    return this.#faults.slow.size > 0;
+  }
+
   /** All faults that are on. */
   *faults(): Generator<FaultChange> {
     for (const kind of KINDS)

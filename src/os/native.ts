@@ -11,6 +11,7 @@ import { createRequire } from "node:module";
 export interface Native {
   flock(fd: number, operation: number): number;
   lseek(fd: number, offset: number, whence: number): number | bigint;
+  dup(fd: number): number;
   posixFadvise(
     fd: number,
     range: { readonly offset: number; readonly length: number },
@@ -66,6 +67,7 @@ function bind(koffi: typeof import("koffi")): Native {
   const call = (definition: string): Call => library.func(definition) as Call;
   const flock = call("int flock(int, int)");
   const lseek = call("int64_t lseek(int, int64_t, int)");
+  const dup = call("int dup(int)");
   const mmap = call("uintptr_t mmap(uintptr_t, size_t, int, int, int, int64_t)");
   const munmap = call("int munmap(uintptr_t, size_t)");
   let fadvise: Call | undefined;
@@ -74,6 +76,7 @@ function bind(koffi: typeof import("koffi")): Native {
   return {
     flock: (fd, operation) => flock(fd, operation) as number,
     lseek: (fd, offset, whence) => lseek(fd, offset, whence) as number | bigint,
+    dup: (fd) => dup(fd) as number,
     posixFadvise: (fd, range, advice) => {
       fadvise ??= call("int posix_fadvise(int, int64_t, int64_t, int)");
       return fadvise(fd, range.offset, range.length, advice) as number;

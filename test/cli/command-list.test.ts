@@ -53,7 +53,7 @@ describe("COMMANDS", () => {
     );
   });
 
-  test.each(["create", "inject", "scrub", "list", "replay"])(
+  test.each(["create", "inject", "scrub", "list", "replay", "serve"])(
     "man/theriac-%s.1 names each of its options",
     async (name) => {
       const command = new Command(name);

@@ -6,6 +6,7 @@ import {
   type FaultPlan,
   type FaultyDevice,
 } from "../../device/index.ts";
+import type { ControlClient, InjectAnswer } from "../../nbd/index.ts";
 import { nodeFiles } from "../../os/index.ts";
 import { StorageError } from "../../base/index.ts";
 import type { CommandContext, CommandResult } from "../command.ts";
@@ -56,14 +57,28 @@ export async function injectPlan(
   const { device, source, image } = work;
   const plan = "file" in source ? readPlan(source.file) : drawPlan(device, source);
   const ranges = await applyFaultPlan(device, plan);
-  const totals = device.poison.totals();
+  return followed(context, image, { plan, ranges, totals: device.poison.totals() });
+}
+
+/** The same by the server of an image that is served. */
+export async function injectPlanServed(
+  context: CommandContext,
+  control: ControlClient,
+  { source, image }: { readonly source: PlanSource; readonly image: string },
+): Promise<CommandResult> {
+  const plan = "file" in source ? { text: readText(source.file) } : source;
+  return followed(context, image, await control.follow(plan));
+}
+
+function followed(context: CommandContext, image: string, answer: InjectAnswer): CommandResult {
+  const { plan, ranges, totals } = answer;
   const bytes = ranges.reduce((sum, { length }) => sum + length, 0);
   return {
     exitCode: 0,
     document: { schema: "theriac.inject/1", target: image, plan, bytes, totals, ranges },
     text: () =>
       formatTotals(totals, context.style, {
-        [`${plan.faults.length} faults injected`]: bytes,
+        [`${plan?.faults.length ?? 0} faults injected`]: bytes,
       }),
   };
 }
@@ -84,6 +99,10 @@ function drawPlan(
 }
 
 function readPlan(path: string): FaultPlan {
+  return parseFaultPlan(readText(path), path);
+}
+
+function readText(path: string): string {
   const file = nodeFiles.open(path);
   try {
     const size = file.size();
@@ -98,7 +117,7 @@ function readPlan(path: string): FaultPlan {
     }
     const bytes = new Uint8Array(size);
     const count = file.readSync(bytes, 0);
-    return parseFaultPlan(new TextDecoder().decode(bytes.subarray(0, count)), path);
+    return new TextDecoder().decode(bytes.subarray(0, count));
   } finally {
     file.close();
   }

@@ -6,9 +6,11 @@ import { isStackPath, MappedManagedDevice, openImage } from "../../mapper/index.
 import type { FaultKind } from "../../poison/index.ts";
 import { readPoisonList } from "../../rescue/index.ts";
 import { countArgument, integerArgument, several, sizeArgument } from "../arguments.ts";
-import type { CommandContext, CommandModule } from "../command.ts";
+import type { ControlClient, InjectAnswer } from "../../nbd/index.ts";
+import type { CommandContext, CommandModule, CommandResult } from "../command.ts";
+import { serverOf } from "../served-image.ts";
 import { formatTotals } from "../totals.ts";
-import { injectPlan, wantedPlan } from "./inject-plan.ts";
+import { injectPlan, injectPlanServed, wantedPlan, type PlanSource } from "./inject-plan.ts";
 
 interface InjectOptions {
   readonly at?: readonly number[];
@@ -48,6 +50,8 @@ export const inject: CommandModule<InjectOptions> = {
       throw new RangeError("Cannot use --latent: want it with --fault poison, turned on");
     }
     const source = wantedPlan(options);
+    const control = await serverOf(image);
+    if (control !== undefined) return injectServed(context, control, { image, options, source });
     const device = await openSimulated(image);
     try {
       if (source !== undefined) return await injectPlan(context, { device, source, image });
@@ -55,30 +59,57 @@ export const inject: CommandModule<InjectOptions> = {
       const done = await injectAll(context, { device, ranges, options });
       await device.flush();
       const totals = device.poison.totals();
-      const bytes = done.reduce((sum, range) => sum + range.length, 0);
-      const { fault, latent = false, off = false } = options;
-      return {
-        exitCode: 0,
-        document: {
-          schema: "theriac.inject/1",
-          target: image,
-          fault,
-          on: !off,
-          latent,
-          bytes,
-          totals,
-          ranges: done,
-        },
-        text: () =>
-          formatTotals(totals, context.style, {
-            [off ? `${fault} ended` : `${fault} injected`]: bytes,
-          }),
-      };
+      return injected(context, { image, options, ranges: done, totals });
     } finally {
       await device.close();
     }
   },
 };
+
+/** What is told of an injection. */
+function injected(
+  context: CommandContext,
+  done: Pick<InjectAnswer, "ranges" | "totals"> & {
+    readonly image: string;
+    readonly options: InjectOptions;
+  },
+): CommandResult {
+  const { image, ranges, totals } = done;
+  const { fault, latent = false, off = false } = done.options;
+  const bytes = ranges.reduce((sum, range) => sum + range.length, 0);
+  const about = { target: image, fault, on: !off, latent, bytes, totals, ranges };
+  return {
+    exitCode: 0,
+    document: { schema: "theriac.inject/1", ...about },
+    text: () =>
+      formatTotals(totals, context.style, {
+        [off ? `${fault} ended` : `${fault} injected`]: bytes,
+      }),
+  };
+}
+
+/** The same by the server of an image that is served. */
+async function injectServed(
+  context: CommandContext,
+  control: ControlClient,
+  work: {
+    readonly image: string;
+    readonly options: InjectOptions;
+    readonly source: PlanSource | undefined;
+  },
+): Promise<CommandResult> {
+  const { image, options, source } = work;
+  try {
+    if (source !== undefined) return await injectPlanServed(context, control, { image, source });
+    const { size } = await control.status();
+    const { fault, latent = false, off = false } = options;
+    const ranges = await wantedRanges(image, options, size);
+    const answer = await control.inject({ ranges, fault, latent, on: !off });
+    return injected(context, { image, options, ...answer });
+  } finally {
+    control.close();
+  }
+}
 
 async function openSimulated(image: string): Promise<FaultyDevice> {
   const device = await openImage(image, { access: "write" });

@@ -13,6 +13,7 @@ import {
 import type { CommandContext, CommandModule } from "../command.ts";
 import { openListed } from "../open-listed.ts";
 import { createStyle, printable, stateColor } from "../style.ts";
+import { serverOf } from "../served-image.ts";
 import { formatTotals } from "../totals.ts";
 import { addPoisonOption } from "./shared-options.ts";
 
@@ -43,10 +44,8 @@ export const list: CommandModule<ListOptions> = {
     addPoisonOption(command);
   },
   async run(context, { args: [image = ""], options }) {
-    const { device, notes } = await openListed(image, { ...options, access: "read" });
+    const { device, notes } = await listOf(image, options);
     for (const note of notes) context.warn(note);
-    // the list outlives the device: it is memory
-    await device.close();
     const { format, all = false } = options;
     const totals = device.poison.totals();
     const shown = (): Iterable<StateRange> => rangesOf(device, all);
@@ -71,7 +70,30 @@ export const list: CommandModule<ListOptions> = {
   },
 };
 
-function* rangesOf(device: Device, all: boolean): Generator<StateRange> {
+/** A list with the size of what it is of. */
+type Listed = Pick<Device, "size" | "poison">;
+
+/** The list of an image: as its server has it at this moment, or from beside it. */
+async function listOf(
+  image: string,
+  options: ListOptions,
+): Promise<{ readonly device: Listed; readonly notes: readonly string[] }> {
+  const control = options.poison === undefined ? await serverOf(image) : undefined;
+  if (control === undefined) {
+    const { device, notes } = await openListed(image, { ...options, access: "read" });
+    // The list outlives the device: it is memory.
+    await device.close();
+    return { device, notes };
+  }
+  try {
+    const poison = await control.list();
+    return { device: { size: poison.size, poison }, notes: [] };
+  } finally {
+    control.close();
+  }
+}
+
+function* rangesOf(device: Listed, all: boolean): Generator<StateRange> {
   for (const { offset, length, state } of device.poison.states({
     offset: 0,
     length: device.size,
@@ -84,7 +106,7 @@ function* rangesOf(device: Device, all: boolean): Generator<StateRange> {
 function* tableOf(
   context: CommandContext,
   image: string,
-  shown: { readonly device: Device; readonly ranges: Iterable<StateRange> },
+  shown: { readonly device: Listed; readonly ranges: Iterable<StateRange> },
 ): Generator<string> {
   const { style } = context;
   const { device, ranges } = shown;

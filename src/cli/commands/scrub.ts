@@ -2,9 +2,11 @@
 import { formatSize } from "../../base/index.ts";
 import { scrub as scrubDevice } from "../../device/index.ts";
 import { resyncMirrors } from "../../mapper/index.ts";
+import type { ControlClient, ScrubAnswer } from "../../nbd/index.ts";
 import { describeTarget, survey } from "../../rescue/index.ts";
-import type { CommandModule } from "../command.ts";
+import type { CommandContext, CommandModule, CommandResult } from "../command.ts";
 import { openListed } from "../open-listed.ts";
+import { serverOf } from "../served-image.ts";
 import { formatTotals } from "../totals.ts";
 import { addPoisonOption } from "./shared-options.ts";
 
@@ -21,6 +23,8 @@ export const scrub: CommandModule<ScrubOptions> = {
     command.option("--resync", "make the legs of mirrors in a stack alike first");
   },
   async run(context, { args: [image = ""], options }) {
+    const server = options.poison === undefined ? await serverOf(image) : undefined;
+    if (server !== undefined) return scrubServed(context, server, { image, options });
     const { device, notes } = await openListed(image, { ...options, access: "write" });
     for (const note of notes) context.warn(note);
     try {
@@ -34,34 +38,60 @@ export const scrub: CommandModule<ScrubOptions> = {
       });
       context.signal.throwIfAborted();
       // only now: a map that was opened before would remember metadata that the scrub found to be bad
-      const surveyed = await survey(await describeTarget(device, { path: image }));
-      const { found, foundBytes, totals } = result;
-      const { missing } = surveyed;
-      return {
-        exitCode: missing > 0 ? 1 : 0,
-        document: {
-          schema: "theriac.scrub/1",
-          target: image,
-          totals,
-          foundBytes,
-          missing,
-          found,
-          ...(resynced === undefined ? {} : { resync: resynced }),
-        },
-        text: () =>
-          (resynced === undefined
-            ? ""
-            : `legs of ${resynced.mirrors} mirrors: ${formatSize(resynced.copied)} copied, ${formatSize(resynced.healed)} healed, ${formatSize(resynced.left)} still apart\n`) +
-          formatTotals(totals, context.style, {
-            "newly found": foundBytes,
-            "data missing": missing,
-          }) +
-          (missing > 0
-            ? `${context.style.red(`${formatSize(missing)} of data are missing`)}: theriac survey says of which files\n`
-            : ""),
-      };
+      const { missing } = await survey(await describeTarget(device, { path: image }));
+      return scrubbed(context, image, { ...result, missing, resynced });
     } finally {
       await device.close();
     }
   },
 };
+
+type Resynced = Awaited<ReturnType<typeof resyncMirrors>>;
+
+/** What is told of a scrub. */
+function scrubbed(
+  context: CommandContext,
+  image: string,
+  result: ScrubAnswer & { readonly resynced?: Resynced | undefined },
+): CommandResult {
+  const { found, foundBytes, totals, missing, resynced } = result;
+  const about = { target: image, totals, foundBytes, missing, found };
+  return {
+    exitCode: missing > 0 ? 1 : 0,
+    document: {
+      schema: "theriac.scrub/1",
+      ...about,
+      ...(resynced === undefined ? {} : { resync: resynced }),
+    },
+    text: () =>
+      (resynced === undefined
+        ? ""
+        : `legs of ${resynced.mirrors} mirrors: ${formatSize(resynced.copied)} copied, ${formatSize(resynced.healed)} healed, ${formatSize(resynced.left)} still apart\n`) +
+      formatTotals(totals, context.style, {
+        "newly found": foundBytes,
+        "data missing": missing,
+      }) +
+      (missing > 0
+        ? `${context.style.red(`${formatSize(missing)} of data are missing`)}: theriac survey says of which files\n`
+        : ""),
+  };
+}
+
+/** The same by the server of an image that is served, while its clients go on. */
+async function scrubServed(
+  context: CommandContext,
+  server: ControlClient,
+  { image, options }: { readonly image: string; readonly options: ScrubOptions },
+): Promise<CommandResult> {
+  try {
+    if (options.resync === true)
+      throw new RangeError(`Cannot use --resync: ${image} is served; end its server first`);
+    const result = await server.scrub({
+      signal: context.signal,
+      onProgress: (done, total) => context.progress.report({ phase: "reading", done, total }),
+    });
+    return scrubbed(context, image, result);
+  } finally {
+    server.close();
+  }
+}
