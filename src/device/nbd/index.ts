@@ -62,6 +62,8 @@ export {
   type RequestHeader,
   type SimpleReply,
 } from "./headers.ts";
+export { nbdSize, openNbd, type OpenNbdOptions } from "./open-nbd.ts";
+export { isNbdUri, parseNbdUri, type NbdAddress, type NbdTls } from "./uri.ts";
 export {
   ALLOCATION_CONTEXT,
   DEVICE_CONTEXT,
