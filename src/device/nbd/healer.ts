@@ -42,6 +42,25 @@ export class NbdHealer {
     return clear === "overwrite" ? clearUnit : 1;
   }
 
+  /** A write where nothing is known to be bad. @throws {MediaError} as `NbdWriter.write`; of a server that has a list with what it lists */
+  async plain(from: Uint8Array, offset: number): Promise<void> {
+    try {
+      await this.#parts.writer.write(from, offset);
+    } catch (error) {
+      throw await this.#explained(error, { offset, length: from.length });
+    }
+  }
+
+  /** A failure of media with the ranges that the server lists now. */
+  async #explained(error: unknown, range: ByteRange): Promise<unknown> {
+    const { list, capabilities } = this.#parts;
+    if (!list.isTold || !(error instanceof MediaError)) return error;
+    const around = alignOut(range, capabilities.clearUnit);
+    await list.sync(around);
+    const listed = this.error(range, error.message.replace(/^EIO: /, ""));
+    return listed.ranges.length === 0 ? error : listed;
+  }
+
   /** @throws {MediaError} if a bad unit is covered in part, and the write is no recovery */
   checkWhole(range: ByteRange): void {
     const { clearUnit } = this.#parts.capabilities;
@@ -101,14 +120,14 @@ export class NbdHealer {
   async #throughServer({ offset, data }: HealWrite, mode: AccessMode): Promise<void> {
     const { list, writer, recovery, capabilities } = this.#parts;
     const range = { offset, length: data.length };
-    const around = alignOut(range, capabilities.clearUnit);
     const hand = mode === "recovery" && recovery !== undefined ? await recovery() : writer;
     try {
       await hand.writeDurably(data, offset);
-      list.healed(range);
-    } finally {
-      await list.sync({ offset: around.offset, length: around.length });
+    } catch (error) {
+      throw await this.#explained(error, range);
     }
+    list.healed(range);
+    await list.sync(alignOut(range, capabilities.clearUnit));
     if (list.inTheWay(range, 1).length > 0)
       throw this.error(range, "the server took the write, and still lists the range");
   }

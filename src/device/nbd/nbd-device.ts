@@ -180,9 +180,11 @@ export class NbdDevice implements ManagedDevice {
     this.#checkRecovers(mode, "write");
     if (from.length === 0) return;
     await this.#changing([range], async () => {
-      const { list, writer } = this.#parts;
+      const { list } = this.#parts;
+      // A server heals by writes that cover whole units; who wants no healing must know what is bad there now.
+      if (mode === "failFast") await list.sync(range);
       const bad = list.inTheWay(range, this.#healer.unit);
-      if (bad.length === 0 && mode !== "recovery") return writer.write(from, offset);
+      if (bad.length === 0 && mode !== "recovery") return this.#healer.plain(from, offset);
       if (mode === "failFast")
         throw this.#healer.error(range, "the range is bad, and a fail-fast write heals nothing");
       if (mode === "access") this.#healer.checkWhole(range);
