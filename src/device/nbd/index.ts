@@ -62,8 +62,14 @@ export {
   type RequestHeader,
   type SimpleReply,
 } from "./headers.ts";
-export { nbdSize, openNbd, type OpenNbdOptions } from "./open-nbd.ts";
-export { isNbdUri, parseNbdUri, type NbdAddress, type NbdTls } from "./uri.ts";
+export {
+  isRemoteDevice,
+  nbdSize,
+  openNbd,
+  type OpenNbdOptions,
+  type RemoteDevice,
+} from "./open-nbd.ts";
+export { isNbdUri, nbdKey, parseNbdUri, type NbdAddress, type NbdTls } from "./uri.ts";
 export {
   ALLOCATION_CONTEXT,
   DEVICE_CONTEXT,

@@ -19,7 +19,7 @@ import {
   type BadRange,
   type ByteRange,
 } from "../../base/index.ts";
-import type { PoisonView } from "../../poison/index.ts";
+import type { PoisonView, StateRange } from "../../poison/index.ts";
 import { merged } from "../careful-read.ts";
 import {
   COMPLETE,
@@ -27,11 +27,11 @@ import {
   type Capabilities,
   type DeviceIdentity,
   type HealWrite,
-  type ManagedDevice,
   type ReadResult,
 } from "../device.ts";
 import { anyBad } from "../states.ts";
 import { NbdHealer } from "./healer.ts";
+import type { RemoteDevice } from "./open-nbd.ts";
 import { RangeGate } from "./range-gate.ts";
 import type { NbdReader } from "./reader.ts";
 import type { RemoteList } from "./remote-list.ts";
@@ -57,7 +57,7 @@ export interface NbdDeviceParts {
 }
 
 /** An export as a device. Made by `openNbd`. */
-export class NbdDevice implements ManagedDevice {
+export class NbdDevice implements RemoteDevice {
   readonly size: number;
   readonly identity: DeviceIdentity;
   readonly capabilities: Capabilities;
@@ -236,6 +236,10 @@ export class NbdDevice implements ManagedDevice {
     if (length === 0 || this.poison.empty) return length;
     for (const bad of this.poison.bad({ offset, length })) return Math.max(0, bad.offset - offset);
     return length;
+  }
+
+  takeGiven(list: Iterable<StateRange>): void {
+    this.#parts.list.takeGiven(list);
   }
 
   recordRead(range: ByteRange): void {

@@ -1,38 +1,17 @@
 /**
- * openNbd(): a URI becomes a device. A Theriac server tells units and list of the device behind the export; of another server the unit is its
- * smallest block, at least a sector.
+ * openNbd(): a URI becomes a device. What it needs is loaded with the first of them: most commands open none, and sockets and TLS take their time.
  */
-import {
-  PAGE,
-  SECTOR,
-  StorageError,
-  systemClock,
-  type ByteRange,
-  type Clock,
-} from "../../base/index.ts";
-import { importStates, type StateRange } from "../../poison/index.ts";
-import { blockStatus, type BlockStatuses } from "./block-status.ts";
-import type { NbdExport } from "./handshake.ts";
-import { NbdDevice } from "./nbd-device.ts";
-import {
-  ALLOCATION_CONTEXT,
-  DEVICE_CONTEXT,
-  deviceFacts,
-  POISON_CONTEXT,
-  RECOVERY_SUFFIX,
-  type DeviceFacts,
-} from "./poison-context.ts";
-import { NBD_EXPORT } from "./protocol.ts";
-import { NbdReader } from "./reader.ts";
-import { RemoteList } from "./remote-list.ts";
-import { openSession, type NbdSession, type SessionOptions } from "./session.ts";
-import { parseNbdUri, type NbdAddress } from "./uri.ts";
-import { NbdWriter } from "./writer.ts";
-import { ZeroMap } from "./zero-map.ts";
+import type { Clock } from "../../base/index.ts";
+import type { StateRange } from "../../poison/index.ts";
+import type { ManagedDevice } from "../device.ts";
 
 /** How an export is opened. */
 export interface OpenNbdOptions {
-  /** "write" wants an export that takes writes. @default "read" */
+  /**
+   * "write" writes to an export that takes writes, and remembers in the state directory what is found bad; of one that takes none only that.
+   *
+   * @default "read"
+   */
   readonly access?: "read" | "write";
   /** What a list that came with it says, of bytes that nobody has read. @default nothing */
   readonly poison?: Iterable<StateRange>;
@@ -44,132 +23,34 @@ export interface OpenNbdOptions {
   readonly silenceMs?: number;
   /** Milliseconds before each new try of a connection that was lost. @default 0, 200, 1000, 3000, 10,000 */
   readonly retryDelaysMs?: readonly number[];
+  /** Folder of the lists of exports of foreign servers. @default `$XDG_STATE_HOME/theriac`, else `~/.local/state/theriac` */
+  readonly stateDirectory?: string;
 }
 
-const RETRY_DELAYS_MS = [0, 200, 1000, 3000, 10_000];
+/** A device over an export. */
+export interface RemoteDevice extends ManagedDevice {
+  /** Takes what a list says that came with it, of bytes that nobody has read. */
+  takeGiven(list: Iterable<StateRange>): void;
+}
+
+/** Whether a device is one over an export. */
+export function isRemoteDevice(device: object): device is RemoteDevice {
+  return "takeGiven" in device;
+}
 
 /**
  * Opens an export.
  *
  * @throws {StorageError} EINVAL of the URI; ENOENT, EACCES, EPROTO of the handshake; ECONNREFUSED, EHOSTUNREACH, ETIMEDOUT of the connection;
- *   EACCES where it is wanted for writing and takes none
+ *   of its list in the state directory what `openPoisonStore` throws
  */
-export async function openNbd(uri: string, options: OpenNbdOptions = {}): Promise<NbdDevice> {
-  const address = parseNbdUri(uri);
-  const settings = sessionOptions(options);
-  const session = await openSession(address, settings);
-  try {
-    return await deviceOver(session, options, () => recoverySession(address, settings));
-  } catch (error) {
-    await session.close();
-    throw error;
-  }
+export async function openNbd(uri: string, options: OpenNbdOptions = {}): Promise<RemoteDevice> {
+  const { connectNbd } = await import("./connect-nbd.ts");
+  return connectNbd(uri, options);
 }
 
 /** Bytes of an export. @throws {StorageError} as `openNbd` */
 export async function nbdSize(uri: string, options: OpenNbdOptions = {}): Promise<number> {
-  const session = await openSession(parseNbdUri(uri), sessionOptions(options));
-  await session.close();
-  return session.found.size;
-}
-
-function sessionOptions(options: OpenNbdOptions): SessionOptions {
-  const { handshakeMs = 10_000, silenceMs = 60_000, retryDelaysMs = RETRY_DELAYS_MS } = options;
-  return { handshakeMs, silenceMs, retryDelaysMs, clock: options.clock ?? systemClock };
-}
-
-function recoverySession(address: NbdAddress, settings: SessionOptions): Promise<NbdSession> {
-  return openSession(
-    { ...address, exportName: `${address.exportName}${RECOVERY_SUFFIX}` },
-    settings,
-  );
-}
-
-async function deviceOver(
-  session: NbdSession,
-  options: OpenNbdOptions,
-  openRecovery: () => Promise<NbdSession>,
-): Promise<NbdDevice> {
-  const { found } = session;
-  const readOnly = isReadOnly(session, options);
-  const ask = (range: ByteRange): Promise<BlockStatuses> => blockStatus(session, range);
-  const whole = { offset: 0, length: found.size };
-  const asked = found.contexts.size > 0 && found.size > 0;
-  const first: BlockStatuses = asked ? await ask(whole) : new Map();
-  const isTold = found.contexts.has(POISON_CONTEXT);
-  const facts = isTold ? toldFacts(found, first) : foreignFacts(found);
-  const unit = Math.max(facts.poisonUnit, found.minimum);
-  const list = new RemoteList({ size: found.size, readOnly, ask: isTold ? ask : undefined, unit });
-  await list.sync(whole);
-  if (options.poison !== undefined) importStates(list.ledger.list, options.poison);
-  const zeros = found.contexts.has(ALLOCATION_CONTEXT) ? new ZeroMap(found.size, ask) : undefined;
-  zeros?.note(first);
-  const reader = new NbdReader(session, unit);
-  const recovery = isTold && facts.recovers && !readOnly ? lazyRecovery(openRecovery) : undefined;
-  return new NbdDevice({
-    session,
-    capabilities: { ...facts, pageSize: PAGE, failedRead: isTold ? "cheap" : "costly", readOnly },
-    list,
-    zeros,
-    reader,
-    writer: new NbdWriter(session, reader),
-    recovery: recovery?.writer,
-    close: async () => {
-      await recovery?.close();
-      await session.close();
-    },
-  });
-}
-
-/** @throws {StorageError} EACCES where writing is wanted, and the export takes none */
-function isReadOnly(session: NbdSession, { access }: OpenNbdOptions): boolean {
-  if (access !== "write") return true;
-  if ((session.found.flags & NBD_EXPORT.READ_ONLY) === 0) return false;
-  const { uri } = session.address;
-  const message = `Cannot write ${uri}: the server exports it for reading only`;
-  throw new StorageError("EACCES", message, { path: uri, syscall: "open" });
-}
-
-/** A disk as far as anybody can tell: what fails is a block of the server's, or a sector, and a full write of it heals. */
-function foreignFacts({ minimum }: NbdExport): DeviceFacts {
-  const unit = Math.max(minimum, SECTOR);
-  return {
-    poisonUnit: unit,
-    clearUnit: unit,
-    clear: "overwrite",
-    listsErrors: false,
-    mediated: false,
-    recovers: true,
-  };
-}
-
-/** What a server that tells poison says of its device; where it says nothing, its block sizes are all there is. */
-function toldFacts(found: NbdExport, statuses: BlockStatuses): DeviceFacts {
-  const told = deviceFacts(statuses.get(DEVICE_CONTEXT)?.[0]?.flags ?? 0);
-  if (told !== undefined) return told;
-  return {
-    ...foreignFacts(found),
-    poisonUnit: found.minimum,
-    clearUnit: Math.max(found.preferred, found.minimum),
-  };
-}
-
-/** The second connection of a device, for its writes in recovery: opened when the first of them comes. */
-function lazyRecovery(open: () => Promise<NbdSession>): {
-  readonly writer: () => Promise<NbdWriter>;
-  readonly close: () => Promise<void>;
-} {
-  let opening: Promise<NbdSession> | undefined;
-  const writer = async (): Promise<NbdWriter> => {
-    opening ??= open().catch((error: unknown) => {
-      opening = undefined;
-      throw error;
-    });
-    const session = await opening;
-    return new NbdWriter(session, new NbdReader(session, session.found.minimum));
-  };
-  const close = async (): Promise<void> => {
-    await (await opening)?.close();
-  };
-  return { writer, close };
+  const { connectedSize } = await import("./connect-nbd.ts");
+  return connectedSize(uri, options);
 }

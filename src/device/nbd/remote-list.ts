@@ -5,7 +5,7 @@
  * Of another server the list is what reads found, and what the state directory remembers.
  */
 import { alignOut, endOf, intersect, RangeSet, type ByteRange } from "../../base/index.ts";
-import type { PoisonView } from "../../poison/index.ts";
+import { importedChanges, type PoisonView, type StateRange } from "../../poison/index.ts";
 import { Ledger, type LedgerOptions } from "../ledger.ts";
 import { inState, isBad } from "../states.ts";
 import type { BlockStatuses } from "./block-status.ts";
@@ -75,6 +75,15 @@ export class RemoteList {
       const parts = [...this.view.states(range)].filter(({ state }) => !isBad(state));
       this.ledger.mark(inState(parts, "poisoned"));
     }
+  }
+
+  /** Takes what a list says that came with the export, of bytes that nobody has read. */
+  takeGiven(list: Iterable<StateRange>): void {
+    const changes = importedChanges(this.ledger.list, list);
+    for (const { offset, length, state } of changes)
+      if (isBad(state)) this.#own.add(offset, length);
+    if (changes.length > 0) this.ledger.needStore();
+    this.ledger.mark(changes);
   }
 
   /** Marks made here. */

@@ -87,6 +87,13 @@ export function parseNbdUri(uri: string): NbdAddress {
   };
 }
 
+/** A name for where an export is, whatever way its URI was written. */
+export function nbdKey(address: NbdAddress): string {
+  const { host, port, socket, exportName } = address;
+  const place = socket === undefined ? `${host.toLowerCase()}:${port}` : `unix:${socket}`;
+  return JSON.stringify([place, exportName]);
+}
+
 function refusal(uri: string, wish: string): StorageError {
   const shown = uri.length > 200 ? `${uri.slice(0, 200)}...` : uri;
   return new StorageError("EINVAL", `Cannot read URI ${shown}: ${wish}`, { path: shown });

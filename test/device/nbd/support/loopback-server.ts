@@ -75,7 +75,7 @@ export interface LoopbackOptions {
   readonly onConnection?: (socket: Socket, connection: number) => boolean;
 }
 
-const CONTEXTS = ["base:allocation", "x-theriac:poison", "x-theriac:device"];
+const CONTEXTS = new Set(["base:allocation", "x-theriac:poison", "x-theriac:device"]);
 
 /** A server on a Unix socket of its own folder. */
 export class LoopbackServer {
@@ -203,7 +203,7 @@ class Served {
     const { queries = [] } = decodeContextRequest(payload) ?? {};
     const { theriac = false } = this.#options;
     this.#contexts = queries.filter(
-      (query) => CONTEXTS.includes(query) && (theriac || !query.startsWith("x-")),
+      (query) => CONTEXTS.has(query) && (theriac || !query.startsWith("x-")),
     );
     for (const [index, name] of this.#contexts.entries())
       reply(NBD_OPTION_REPLY.META_CONTEXT, encodeContextReply(index + 7, name));
@@ -351,7 +351,8 @@ class Served {
     request.chunk(NBD_CHUNK.NONE, new Uint8Array(0), { done: true });
   }
 
-  #status({ offset, length, chunk }: ServedRequest): void {
+  #status(request: ServedRequest): void {
+    const { offset, length } = request;
     const { device } = this.#options;
     for (const [index, name] of this.#contexts.entries()) {
       const states = [...device.poison.states({ offset, length })];
@@ -366,7 +367,9 @@ class Served {
       const isExtended = this.#form === "extended";
       const encode = isExtended ? encodeExtendedStatus : encodeBlockStatus;
       const type = isExtended ? NBD_CHUNK.BLOCK_STATUS_EXT : NBD_CHUNK.BLOCK_STATUS;
-      chunk(type, encode(index + 7, extents ?? []), { done: index === this.#contexts.length - 1 });
+      request.chunk(type, encode(index + 7, extents ?? []), {
+        done: index === this.#contexts.length - 1,
+      });
     }
   }
 }
