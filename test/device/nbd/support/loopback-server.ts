@@ -92,7 +92,7 @@ export class LoopbackServer {
     readonly flags: number;
   }[] = [];
 
-  private constructor(options: LoopbackOptions) {
+  constructor(options: LoopbackOptions) {
     this.options = options;
     this.folder = mkdtempSync(join(tmpdir(), "theriac-nbd-"));
     this.#server = createServer((socket) => this.#accept(socket));
