@@ -23,7 +23,12 @@ export type ErrorCode =
   | "EOPNOTSUPP"
   | "EBADMSG"
   | "ESTALE"
-  | "ECANCELED";
+  | "ECANCELED"
+  | "ECONNREFUSED"
+  | "ECONNRESET"
+  | "EHOSTUNREACH"
+  | "ETIMEDOUT"
+  | "EPROTO";
 
 /** Linux' errno (positive), and the exit code that a command ends with. */
 export const ERROR_CODES: Readonly<
@@ -57,6 +62,16 @@ export const ERROR_CODES: Readonly<
   ESTALE: { errno: 116, exitCode: 4 },
   /** Refused: it could be done, but must not (unproven donor, pending journal, plan out of date). */
   ECANCELED: { errno: 125, exitCode: 4 },
+  /** Nobody answers where a server should be, or it does not want us now. */
+  ECONNREFUSED: { errno: 111, exitCode: 3 },
+  /** A connection ended, and could not be opened again. */
+  ECONNRESET: { errno: 104, exitCode: 3 },
+  /** The host has no name or no way to it. */
+  EHOSTUNREACH: { errno: 113, exitCode: 3 },
+  /** A server says nothing for too long. */
+  ETIMEDOUT: { errno: 110, exitCode: 3 },
+  /** What answers does not speak the protocol. */
+  EPROTO: { errno: 71, exitCode: 3 },
 };
 
 /** What a failure says beside its code. */

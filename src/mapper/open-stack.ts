@@ -8,15 +8,20 @@ import { dirname, isAbsolute, join, resolve } from "node:path";
 import { isPromise, SECTOR, type Clock, type MaybePromise } from "../base/index.ts";
 import {
   checkedDevice,
+  isNbdUri,
+  nbdKey,
   openDevice,
+  openNbd,
   openSegment,
   openWindow,
+  parseNbdUri,
   type Device,
   type ManagedDevice,
 } from "../device/index.ts";
 import { nodeFiles, type HostFiles } from "../os/index.ts";
 import type { StateRange } from "../poison/index.ts";
 import { readText } from "./host-text.ts";
+import { after } from "./after.ts";
 import { keptText } from "./kept-text.ts";
 import { inTurn } from "./in-turn.ts";
 import {
@@ -133,6 +138,8 @@ class StackOpener {
   /** Tables that are not activated yet, those below first. */
   readonly #tables: (readonly LoadedRow[])[] = [];
   readonly #windows = new WindowClaims();
+  /** URIs of exports, with the stack file and line that name them first. */
+  readonly #remotes = new Map<string, TextPlace>();
 
   constructor(options: OpenStackOptions) {
     this.#options = options;
@@ -151,8 +158,9 @@ class StackOpener {
 
   #open(scope: Scope): MaybePromise<OpenStack> {
     const volumes = volumesUnder(scope, (from, device) => this.#nested(from, device));
-    const read = inTurn(volumes, (found) => this.#readVolume(found));
-    return isPromise(read) ? read.then(() => this.#load(scope)) : this.#load(scope);
+    const remotes = inTurn([...this.#remotes.keys()], (uri) => this.#openRemote(uri));
+    const read = after(remotes, () => inTurn(volumes, (found) => this.#readVolume(found)));
+    return after(read, () => this.#load(scope));
   }
 
   #load(scope: Scope): MaybePromise<OpenStack> {
@@ -182,7 +190,8 @@ class StackOpener {
   abandon(): void {
     for (const device of this.#opened) {
       try {
-        void device.close();
+        const closed = device.close();
+        if (isPromise(closed)) closed.catch(() => undefined);
       } catch {
         // the stack failed already
       }
@@ -196,11 +205,28 @@ class StackOpener {
     return scope;
   }
 
-  /** The stack file that a device names. */
-  #nested(scope: Scope, { kind, path }: StackDevice): Scope | undefined {
+  /** The stack file that a device names. Exports are noted: they are opened before tables are made, which do not wait. */
+  #nested(scope: Scope, { kind, path, line }: StackDevice): Scope | undefined {
+    if (isNbdUri(path)) {
+      const place = { path: scope.text.path, line };
+      if (kind !== "device")
+        throw tableError(place, `want a file for a ${kind}: got the URI "${path}"`);
+      if (!this.#remotes.has(path)) this.#remotes.set(path, place);
+      return undefined;
+    }
     return kind === "device" && path.endsWith(".stack")
       ? this.#read(pathBeside(scope.text.path, path))
       : undefined;
+  }
+
+  async #openRemote(uri: string): Promise<void> {
+    const key = layerKey(uri);
+    if (this.#layers.has(key)) return;
+    const { access = "read", clock } = this.#options;
+    const timed = clock === undefined ? {} : { clock };
+    const device = await openNbd(uri, { access, ...timed });
+    this.#opened.push(device);
+    this.#layers.set(key, this.#layer(device));
   }
 
   /** Makes tables of what the members of a volume say. */
@@ -284,6 +310,8 @@ class StackOpener {
   }
 
   #openNamed(scope: Scope, named: StackDevice): ManagedDevice {
+    const remote = isNbdUri(named.path) ? this.#layers.get(layerKey(named.path)) : undefined;
+    if (remote !== undefined) return remote;
     const path = pathBeside(scope.text.path, named.path);
     const real = this.#real(path);
     const where = named.kind === "window" ? ` ${named.start}+${named.length}` : "";
@@ -335,6 +363,11 @@ class StackOpener {
     this.#opened.push(device);
     return device;
   }
+}
+
+/** Two URIs of one export are one layer. */
+function layerKey(uri: string): string {
+  return `nbd ${nbdKey(parseNbdUri(uri))}`;
 }
 
 /** A path of a stack file as people would write it from where they are. */

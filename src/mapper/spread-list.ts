@@ -1,6 +1,12 @@
 /** SpreadList: a list that came with a stack, at the stack's addresses, handed to the images whose bytes it names. */
 import { StorageError } from "../base/index.ts";
-import { MediaDevice, takeList, type Device } from "../device/index.ts";
+import {
+  isRemoteDevice,
+  MediaDevice,
+  takeList,
+  type Device,
+  type RemoteDevice,
+} from "../device/index.ts";
 import type { StateRange } from "../poison/index.ts";
 import { layoutOf } from "./layout.ts";
 import { MirrorDevice } from "./mirror/mirror-device.ts";
@@ -9,7 +15,7 @@ import { OverSlice } from "./targets/over-slice.ts";
 
 /** What each image is told. */
 export class SpreadList {
-  readonly #lists = new Map<MediaDevice, StateRange[]>();
+  readonly #lists = new Map<MediaDevice | RemoteDevice, StateRange[]>();
   readonly #innerOf: (device: Device) => Device;
 
   /** @param innerOf a device without the seam that may lie on it */
@@ -28,13 +34,16 @@ export class SpreadList {
 
   /** Gives each image what was taken, of bytes that its own list calls unread; remembered where it is open for writing. */
   give(access: "read" | "write"): void {
-    for (const [leaf, list] of this.#lists) takeList(leaf, list, access);
+    for (const [leaf, list] of this.#lists) {
+      if (leaf instanceof MediaDevice) takeList(leaf, list, access);
+      else leaf.takeGiven(list);
+    }
   }
 
   #below({ device: layer, offset, length }: Area, state: StateRange["state"]): void {
     const device = this.#innerOf(layer);
     const part = { offset, length, state };
-    if (device instanceof MediaDevice) {
+    if (device instanceof MediaDevice || isRemoteDevice(device)) {
       const list = this.#lists.get(device) ?? [];
       this.#lists.set(device, list);
       list.push(part);

@@ -63,6 +63,14 @@ export {
   type SimpleReply,
 } from "./headers.ts";
 export {
+  isRemoteDevice,
+  nbdSize,
+  openNbd,
+  type OpenNbdOptions,
+  type RemoteDevice,
+} from "./open-nbd.ts";
+export { isNbdUri, nbdKey, parseNbdUri, type NbdAddress, type NbdTls } from "./uri.ts";
+export {
   ALLOCATION_CONTEXT,
   DEVICE_CONTEXT,
   deviceFacts,

@@ -158,7 +158,7 @@ export class ControlServer {
     let saidMs = 0;
     const { found, foundBytes, totals } = await scrub(device, {
       signal: speaker.signal,
-      onProgress: (done, total) => {
+      onProgress: ({ done, total }) => {
         if (performance.now() - saidMs < PROGRESS_MS) return;
         saidMs = performance.now();
         void speaker.say({ progress: { done, total } });
