@@ -222,7 +222,7 @@ describe.each(CLEARS)("repair() of a hundred ranges from three donors, clear: %s
       const prng = createPrng(seed + at);
       for (const how of ["nothing", "everything", prng] as const) {
         const after = files.crash(how);
-        const where = `operation ${at} of ${operations}, ${how === prng ? `seed ${seed + at}` : String(how)}`;
+        const where = `operation ${at} of ${operations}, ${typeof how === "string" ? how : `seed ${how.seed}`}`;
         await checkBytes(after, where);
         await checkLog(after, bad, where);
         const alone = after.crash("everything");
