@@ -31,6 +31,8 @@ export interface Applied {
 export interface ApplyOptions {
   /** Called between batches; throws to end the work: what is done is done whole. */
   readonly checkpoint?: () => Promise<void>;
+  /** Steps that are written down and healed at once at most. @default 256 */
+  readonly batchSteps?: number;
   /** Called after every batch with bytes done and wanted. */
   readonly onProgress?: (done: number, total: number) => void;
   /** Called for every step that wrote or tried to. */
@@ -93,7 +95,8 @@ export async function doSteps(
   const source = new StepSource(on.donors);
   let done = 0;
   try {
-    for (const batch of batches(work, on.target.device.capabilities.clearUnit)) {
+    const { clearUnit } = on.target.device.capabilities;
+    for (const batch of batches(work, clearUnit, how.batchSteps)) {
       await how.checkpoint?.();
       const steps = batch.flat();
       journal?.before(steps);

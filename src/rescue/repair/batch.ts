@@ -9,15 +9,19 @@ export type Batch = readonly (readonly PlanStep[])[];
 const MOST_STEPS = 256;
 const MOST_BYTES = 4 * 1024 * 1024;
 
-/** Cuts ascending steps into batches. */
-export function* batches(steps: readonly PlanStep[], clearUnit: number): Generator<Batch> {
+/** Cuts ascending steps into batches. @param most steps of a batch, where it is ended. @default 256 */
+export function* batches(
+  steps: readonly PlanStep[],
+  clearUnit: number,
+  most: number = MOST_STEPS,
+): Generator<Batch> {
   let batch: PlanStep[][] = [];
   let count = 0;
   let bytes = 0;
   let covered = -1;
   for (const step of steps) {
     const joins = roundDown(step.offset, clearUnit) < covered;
-    if (!joins && (count >= MOST_STEPS || bytes >= MOST_BYTES)) {
+    if (!joins && (count >= most || bytes >= MOST_BYTES)) {
       yield batch;
       batch = [];
       count = 0;
