@@ -38,6 +38,7 @@ export {
 } from "./repair/repair.ts";
 export { salvage, type Salvaged, type SalvageOptions } from "./salvage/salvage.ts";
 export { POLICIES, type Policy } from "./salvage/copy-by-policy.ts";
+export { openCopies, type MergeSource } from "./salvage/merge-source.ts";
 export { openSource, usedSpace, type OpenSourceOptions } from "./salvage/open-source.ts";
 export type { AttemptAnswer, Attempts, Limits, ProbeCounts } from "./salvage/prober.ts";
 export { readDomain } from "./salvage/salvage-map.ts";
