@@ -56,6 +56,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/salvage.ts")).salvage,
   },
   {
+    name: "merge",
+    summary: "join partial copies of one source",
+    load: async () => (await import("./commands/merge.ts")).merge,
+  },
+  {
     name: "plan",
     summary: "say exactly what a repair would do",
     load: async () => (await import("./commands/plan.ts")).plan,

@@ -30,6 +30,7 @@ export {
   type RandomFaultsOptions,
 } from "./fault-plan.ts";
 export { CLEAR_KINDS, type ImageSettings } from "./image-settings.ts";
+export { LiveDevice, openLiveDevice, type OpenLiveOptions } from "./live-device.ts";
 export { MediaDevice, type MediaDeviceOptions } from "./media-device.ts";
 export type { Faults, Media, MediaMemory } from "./media.ts";
 export {

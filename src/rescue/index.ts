@@ -85,6 +85,12 @@ export {
 } from "./report/report.ts";
 export { reportText } from "./report/text.ts";
 export { salvage, type Salvaged, type SalvageOptions } from "./salvage/salvage.ts";
+export { POLICIES, type Policy } from "./salvage/copy-by-policy.ts";
+export { openCopies, type MergeSource } from "./salvage/merge-source.ts";
+export { openSource, usedSpace, type OpenSourceOptions } from "./salvage/open-source.ts";
+export type { AttemptAnswer, Attempts, Limits, ProbeCounts } from "./salvage/prober.ts";
+export { readDomain } from "./salvage/salvage-map.ts";
+export type { SalvageReads } from "./salvage/salvage.ts";
 export { fileOfTarget, wholeTarget, type SalvageSource } from "./salvage/salvage-source.ts";
 export { scan, type ScanOptions } from "./scan.ts";
 export { survey, type Survey, type SurveyedVolume, type SurveyOptions } from "./survey.ts";

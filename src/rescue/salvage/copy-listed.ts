@@ -4,20 +4,13 @@
  *
  * Where the source is mapped, its bytes go from there to the output's disk, and no copy of them is made.
  */
-import {
-  endOf,
-  intersection,
-  PAGE,
-  ProgressMeter,
-  RangeSet,
-  StorageError,
-  type ByteRange,
-} from "../../base/index.ts";
+import { endOf, PAGE, ProgressMeter, StorageError, type ByteRange } from "../../base/index.ts";
 import { skippable } from "../../device/index.ts";
 import { cleanPieces } from "../../donor/index.ts";
 import { alignedBuffer } from "../../os/index.ts";
 import { READ_SIZE, type ScanOptions } from "../scan.ts";
 import type { SalvageWork } from "./salvage-work.ts";
+import { wanted } from "./wanted.ts";
 
 /** Reads and writes under way at once: as many as the thread pool has threads. */
 const LANES = 4;
@@ -95,7 +88,7 @@ async function keepLent(work: SalvageWork, lent: Uint8Array, offset: number): Pr
 
 /** What is left to read, cut at multiples of the read size, so that large reads stay aligned; holes are kept on the way. */
 function* untried(work: SalvageWork): Generator<ByteRange> {
-  for (const gap of wantedGaps(work)) {
+  for (const gap of work.areas.flatMap((area) => wanted(work, "?", area))) {
     for (let at = gap.offset; at < endOf(gap);) {
       const hole = Math.min(skippable(work.source, at, READ_SIZE), endOf(gap) - at);
       if (hole > 0) {
@@ -108,9 +101,4 @@ function* untried(work: SalvageWork): Generator<ByteRange> {
       at += length;
     }
   }
-}
-
-/** Untried ranges of the domain, as they are now. */
-function wantedGaps(work: SalvageWork): RangeSet {
-  return intersection(RangeSet.from(work.map.of("?")), work.domain);
 }

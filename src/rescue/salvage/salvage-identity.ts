@@ -61,6 +61,22 @@ export function writeIdentity(files: HostFiles, map: string, identity: SalvageId
 }
 
 /**
+ * Reads the identity beside a map.
+ *
+ * @throws {StorageError} ESTALE where there is none; EBADMSG where it is unreadable
+ */
+export function readIdentity(files: HostFiles, map: string): SalvageIdentity {
+  const path = identityPath(map);
+  if (files.info(path) === undefined)
+    throw new StorageError(
+      "ESTALE",
+      `Refused map "${map}": nothing says which source it belongs to (no "${path}"): give another map, move this one away, or adopt it`,
+      { path: map },
+    );
+  return parseIdentity(readText(files, path, 16 * 1024 * 1024), path);
+}
+
+/**
  * Checks that a map that is there already belongs to the source.
  *
  * @throws {StorageError} ESTALE where it belongs to another source, or nobody can tell; EBADMSG where the identity is unreadable
@@ -70,7 +86,6 @@ export async function checkIdentity(
   map: string,
   source: SalvageSource,
 ): Promise<void> {
-  const path = identityPath(map);
   const foreign = (why: string): never => {
     throw new StorageError(
       "ESTALE",
@@ -78,9 +93,7 @@ export async function checkIdentity(
       { path: map },
     );
   };
-  if (files.info(path) === undefined)
-    foreign(`nothing says which source it belongs to (no "${path}")`);
-  const identity = parseIdentity(readText(files, path, 16 * 1024 * 1024), path);
+  const identity = readIdentity(files, map);
   if (identity.size !== source.size)
     foreign(`it belongs to a source of ${identity.size} bytes, and this one has ${source.size}`);
   for (const [name, value] of Object.entries(source.names)) {

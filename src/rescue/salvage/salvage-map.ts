@@ -1,6 +1,6 @@
 /** SalvageMap: a CopyMap as ddrescue's mapfile, read and written. */
-import { RangeSet } from "../../base/index.ts";
-import type { HostFiles } from "../../os/index.ts";
+import { RangeSet, type ByteRange } from "../../base/index.ts";
+import { nodeFiles, type HostFiles } from "../../os/index.ts";
 import { formatMapRanges, parseMapRanges, type MapStatus } from "../../poison/index.ts";
 import { readText, replaceText } from "../durable-text.ts";
 import { CopyMap, MAP_STATUSES } from "./copy-map.ts";
@@ -33,4 +33,14 @@ export function readCopyMap(files: HostFiles, path: string, size: number): CopyM
 /** Reads of a map only what is finished. @throws {StorageError} EBADMSG where it is no map, or one of another size */
 export function readMap(files: HostFiles, path: string, size: number): RangeSet {
   return RangeSet.from(readCopyMap(files, path, size).of("+"));
+}
+
+/**
+ * What a domain map wants: the ranges that it calls finished.
+ *
+ * @param size bytes of the source
+ * @throws {StorageError} ENOENT and its kin; EBADMSG
+ */
+export function readDomain(path: string, size: number): readonly ByteRange[] {
+  return [...readMap(nodeFiles, path, size)];
 }

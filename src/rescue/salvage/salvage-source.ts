@@ -2,12 +2,19 @@
  * SalvageSource: what is salvaged: a whole target, or one file of it. Both answer the same three questions: what is known bad,
  * what are the bytes, and what is their name.
  */
-import { RangeSet, StorageError, type ByteRange, type MaybePromise } from "../../base/index.ts";
+import {
+  RangeSet,
+  SECTOR,
+  StorageError,
+  type ByteRange,
+  type MaybePromise,
+} from "../../base/index.ts";
 import { VolumeFile } from "../../donor/index.ts";
-import type { ReadResult } from "../../device/index.ts";
-import { readAndRecord } from "../scan.ts";
+import { LiveDevice, type ManagedDevice, type ReadResult } from "../../device/index.ts";
+import { READ_SIZE, readAndRecord } from "../scan.ts";
 import { sourceOf } from "../plan/planner.ts";
 import type { Target } from "../target.ts";
+import type { Attempts } from "./prober.ts";
 
 /** Something that is copied out. Offsets are its own: of the target, or of the file. */
 export interface SalvageSource {
@@ -23,6 +30,12 @@ export interface SalvageSource {
   borrow?(range: ByteRange): Promise<Uint8Array | undefined>;
   /** Told of everything that came whole. */
   came(range: ByteRange): void;
+  /** Told of what is bad by itself, where nobody knew it. @default nobody is */
+  missed?(range: ByteRange): void;
+  /** The source read an attempt at a time, where it can be. */
+  readonly attempts?: Attempts;
+  /** What a failed attempt costs, where the source is a live one; its reads are then decided by a policy. @default it is an image */
+  readonly failure?: LiveDevice["failure"];
 }
 
 /** The whole target. What its reads find bad that no list names is put on its list. */
@@ -42,6 +55,25 @@ export function wholeTarget(target: Target): SalvageSource {
     borrow: async (range) => device.borrow?.(range),
     holeFrom: (offset) => device.holeFrom?.(offset) ?? 0,
     came: (range) => device.recordRead(range),
+    ...(device instanceof LiveDevice
+      ? {
+          attempts: device,
+          failure: device.failure,
+          missed: (range: ByteRange) => device.recordBad(range, "poisoned"),
+        }
+      : { attempts: attemptsOf(device) }),
+  };
+}
+
+/** An image read by attempts, for a policy that somebody asks for. */
+function attemptsOf(device: ManagedDevice): Attempts {
+  return {
+    unit: Math.max(SECTOR, device.capabilities.poisonUnit),
+    largest: READ_SIZE,
+    attempt: async (into, offset) => {
+      const { missing } = await device.read(into, offset, "failFast");
+      return missing.length === 0 ? "data" : "failed";
+    },
   };
 }
 

@@ -8,6 +8,7 @@ import { RangeSet, type ByteRange } from "../../base/index.ts";
 import type { HostFiles } from "../../os/index.ts";
 import type { CopyMap } from "./copy-map.ts";
 import { writeMap } from "./salvage-map.ts";
+import type { SalvageHashes } from "./salvage-hashes.ts";
 import type { SalvageOutput } from "./salvage-output.ts";
 import type { SalvageSource } from "./salvage-source.ts";
 
@@ -19,12 +20,12 @@ export interface WorkParts {
   /** Path of the map, and where it is written. */
   readonly path: string;
   readonly files: HostFiles;
-  /** The parts of the source that are wanted. */
-  readonly domain: RangeSet;
+  /** The parts of the source that are wanted, in the order in which they are: apart from each other. */
+  readonly areas: readonly RangeSet[];
   /** Bytes after which the output is synced and the map saved. */
   readonly saveEvery: number;
-  /** Called before the map is written, once the output is synced. */
-  readonly beforeMap?: () => void;
+  /** Keeps hashes of what is written. @default nobody does */
+  readonly hashes?: SalvageHashes;
 }
 
 /** A running salvage. */
@@ -32,7 +33,7 @@ export class SalvageWork {
   readonly source: SalvageSource;
   readonly output: SalvageOutput;
   readonly map: CopyMap;
-  readonly domain: RangeSet;
+  readonly areas: readonly RangeSet[];
   readonly #parts: WorkParts;
   /** In the output, not synced yet. */
   readonly #fresh = new RangeSet();
@@ -43,12 +44,15 @@ export class SalvageWork {
     this.source = parts.source;
     this.output = parts.output;
     this.map = parts.map;
-    this.domain = parts.domain;
+    this.areas = parts.areas;
   }
 
   /** Writes bytes that came whole. They must not change until then. */
   async keep(bytes: Uint8Array, offset: number): Promise<void> {
-    await this.output.write(bytes, offset);
+    const written = this.output.write(bytes, offset);
+    // Beside the writing: the hash is this thread's work, the write another's.
+    this.#parts.hashes?.add(bytes, offset);
+    await written;
     this.#unsaved += bytes.length;
     this.#finish({ offset, length: bytes.length });
   }
@@ -65,7 +69,7 @@ export class SalvageWork {
     this.source.came(range);
   }
 
-  /** Bytes of the domain that are settled: in the output, or bad. */
+  /** Bytes that are settled: in the output, or bad. */
   get settled(): number {
     return this.map.bytes("+") + this.map.bytes("-");
   }
@@ -86,7 +90,7 @@ export class SalvageWork {
     }
     this.#fresh.clear();
     this.#unsaved = 0;
-    this.#parts.beforeMap?.();
+    this.#parts.hashes?.save();
     writeMap(this.#parts.files, this.#parts.path, this.map);
   }
 }

@@ -11,19 +11,48 @@
  * - nothing that exists is overwritten, unless it is the output of this very salvage (S26)
  */
 import { resolve } from "node:path";
-import { RangeSet, StorageError, type ByteRange } from "../../base/index.ts";
+import {
+  alignOut,
+  difference,
+  intersection,
+  ProgressMeter,
+  RangeSet,
+  StorageError,
+  type ByteRange,
+  type Clock,
+} from "../../base/index.ts";
 import { nodeFiles, type HostFiles } from "../../os/index.ts";
 import type { ScanOptions } from "../scan.ts";
+import { copyByPolicy, type Policy, type PolicyResult } from "./copy-by-policy.ts";
 import { copyListed } from "./copy-listed.ts";
-import { CopyMap } from "./copy-map.ts";
-import { checkIdentity, takeIdentity, writeIdentity } from "./salvage-identity.ts";
-import { readCopyMap, writeMap } from "./salvage-map.ts";
+import type { CopyMap } from "./copy-map.ts";
+import { earlierWork } from "./earlier-work.ts";
+import type { Limits, ProbeCounts } from "./prober.ts";
+import { SalvageHashes } from "./salvage-hashes.ts";
+import { takeIdentity, writeIdentity } from "./salvage-identity.ts";
+import { writeMap } from "./salvage-map.ts";
 import { SalvageOutput } from "./salvage-output.ts";
 import type { SalvageSource } from "./salvage-source.ts";
 import { SalvageWork } from "./salvage-work.ts";
 
 /** How a salvage is done. */
 export interface SalvageOptions extends ScanOptions {
+  /** How failed reads are dealt with. @default by what they cost; images by their list */
+  readonly policy?: Policy;
+  /** Passes over what is bad by itself, of a source that is read by attempts. @default 0 */
+  readonly retries?: number;
+  /** When to end early, and how fast to go, of a source that is read by attempts. @default no limit */
+  readonly limits?: Limits;
+  /** Parts of the source that are wanted; the rest is left untried. @default all of it */
+  readonly domain?: Iterable<ByteRange>;
+  /** Parts that come first: what a file system uses. @default nothing */
+  readonly first?: Iterable<ByteRange>;
+  /** Whether SHA-256 of every run is kept beside the map. @default false */
+  readonly hash?: boolean;
+  /** Whether a map without an identity (ddrescue's) is gone on with, once its output was compared with the source. @default false */
+  readonly adopt?: boolean;
+  /** @default the machine's */
+  readonly clock?: Clock;
   /** The map. @default OUT.map */
   readonly map?: string;
   /** Bytes after which the output is synced and the map saved. @default 1 GiB */
@@ -32,7 +61,20 @@ export interface SalvageOptions extends ScanOptions {
   readonly files?: HostFiles;
 }
 
-/** What came out; `size = salvaged + bad`. */
+/** Bytes to which what comes first is rounded out, so that its reads are not cut small. */
+const FIRST_STEP = 256 * 1024;
+
+/** What reading by attempts came to. */
+export interface SalvageReads extends ProbeCounts {
+  /** What failed once, and then came. */
+  readonly transient: readonly ByteRange[];
+  /** Where reads took too long. */
+  readonly slowZones: readonly ByteRange[];
+  /** Why it ended before everything was tried. */
+  readonly stopped: string | null;
+}
+
+/** What came out; `size = salvaged + bad + left + outside`. */
 export interface Salvaged {
   /** Bytes of the source. */
   readonly size: number;
@@ -42,6 +84,12 @@ export interface Salvaged {
   readonly resumed: number;
   /** Bytes that are holes because the source does not give them. */
   readonly bad: number;
+  /** Bytes that were wanted and not tried, or failed only as a part of something larger. */
+  readonly left: number;
+  /** Bytes outside what was wanted. */
+  readonly outside: number;
+  /** Of a source that is read by attempts. */
+  readonly reads?: SalvageReads;
   readonly holes: readonly ByteRange[];
   readonly map: string;
 }
@@ -60,7 +108,10 @@ export async function salvage(
   const files = options.files ?? nodeFiles;
   const map = options.map ?? `${out}.map`;
   checkNames(out, map);
-  const earlier = await earlierWork(source, { out, map, files });
+  const earlier = await earlierWork(source, { out, map, files, adopt: options.adopt ?? false });
+  // An image's own list says what is bad in it: what failed in an earlier run is tried again. Of a live source the map is all there is.
+  if (source.failure === undefined)
+    for (const range of holesOf(earlier.map)) earlier.map.set(range, "?");
   const resumed = earlier.map.bytes("+");
   if (earlier.begin) {
     // Map first: an output without a map would look like somebody's file, and never be taken up again.
@@ -68,23 +119,26 @@ export async function salvage(
     writeMap(files, map, earlier.map);
   }
   const file = files.open(out, { access: earlier.exists ? "write" : "create", lock: "exclusive" });
+  const areas = areasOf(source, options);
   const work = new SalvageWork({
     source,
     output: new SalvageOutput(file, earlier.exists),
     map: earlier.map,
     path: map,
     files,
-    domain: RangeSet.from([{ offset: 0, length: source.size }]),
+    areas,
+    ...(options.hash === true ? { hashes: new SalvageHashes(files, map) } : {}),
     saveEvery: options.saveEvery ?? 1024 ** 3,
   });
+  let ran: PolicyResult | undefined;
   try {
     if (file.size() !== source.size) {
-      file.truncate(0);
+      if (resumed === 0) file.truncate(0);
       file.truncate(source.size);
     }
     file.sync();
     if (!earlier.exists) files.syncDirectoryOf(out);
-    await copyListed(work, options);
+    ran = await copy(work, options);
     work.output.blank(holesOf(work.map));
     work.save();
   } catch (error) {
@@ -92,14 +146,77 @@ export async function salvage(
   } finally {
     file.close();
   }
+  return resultOf(work, { resumed, map, ran });
+}
+
+function resultOf(
+  { map, areas }: SalvageWork,
+  told: { readonly resumed: number; readonly map: string; readonly ran: PolicyResult | undefined },
+): Salvaged {
+  const { size } = map;
+  const salvaged = map.bytes("+");
+  const bad = map.bytes("-");
+  let left = 0;
+  for (const area of areas)
+    for (const range of area)
+      for (const part of map.ranges(range))
+        if (part.status !== "+" && part.status !== "-") left += part.length;
   return {
-    size: source.size,
-    salvaged: work.map.bytes("+"),
-    resumed,
-    bad: work.map.bytes("-"),
-    holes: [...holesOf(work.map)],
-    map,
+    size,
+    salvaged,
+    resumed: told.resumed,
+    bad,
+    left,
+    outside: size - salvaged - bad - left,
+    holes: [...holesOf(map)],
+    map: told.map,
+    ...(told.ran === undefined ? {} : { reads: readsOf(told.ran) }),
   };
+}
+
+/** How a source is read: an image by its list, unless somebody wants it otherwise; a live one by what a failed read costs. */
+async function copy(work: SalvageWork, options: SalvageOptions): Promise<PolicyResult | undefined> {
+  const { attempts, failure } = work.source;
+  const { policy = policyOf(failure) } = options;
+  if (attempts === undefined || (failure === undefined && policy === "listed")) {
+    await copyListed(work, options);
+    return undefined;
+  }
+  const meter = new ProgressMeter(options.onProgress);
+  return copyByPolicy(work, attempts, {
+    ...options,
+    policy: failure === "machineCheck" ? "listed" : policy,
+    onRead: (zone, { failed, slow }) =>
+      meter.report({
+        phase: "salvaging",
+        done: work.settled,
+        total: work.source.size,
+        zone,
+        failingReads: failed + slow,
+        badBytes: work.map.bytes("-"),
+      }),
+  });
+}
+
+function policyOf(failure: SalvageSource["failure"]): Policy {
+  return failure === "cheap" || failure === "costly" ? failure : "listed";
+}
+
+function readsOf({ counts, transient, slow, stopped }: PolicyResult): SalvageReads {
+  return { ...counts, transient: [...transient], slowZones: [...slow], stopped: stopped ?? null };
+}
+
+/** What is wanted, in its order: first what is to come first, then the rest of the domain. */
+function areasOf(source: SalvageSource, options: SalvageOptions): readonly RangeSet[] {
+  const whole = { offset: 0, length: source.size };
+  const domain = RangeSet.from(options.domain ?? [whole]);
+  if (options.first === undefined) return [domain];
+  const first = new RangeSet();
+  for (const range of options.first) {
+    const { offset, length } = alignOut(range, FIRST_STEP);
+    first.add(offset, Math.min(length, source.size - offset));
+  }
+  return [intersection(domain, first), difference(domain, first)];
 }
 
 /** What is not in the output, neighbours of different statuses as one. */
@@ -115,51 +232,6 @@ function checkNames(out: string, map: string): void {
   }
   if (resolve(out) === resolve(map))
     throw new RangeError(`Cannot salvage to "${out}": want another name for the map`);
-}
-
-/** What an earlier run of this salvage left. */
-interface EarlierWork {
-  readonly map: CopyMap;
-  /** Whether identity and map are still to be written. */
-  readonly begin: boolean;
-  /** Whether the output exists. */
-  readonly exists: boolean;
-}
-
-async function earlierWork(
-  source: SalvageSource,
-  at: { out: string; map: string; files: HostFiles },
-): Promise<EarlierWork> {
-  const { out, map, files } = at;
-  const output = files.info(out);
-  if (files.info(map) === undefined) {
-    if (output === undefined) return { map: new CopyMap(source.size), begin: true, exists: false };
-    throw new StorageError(
-      "EEXIST",
-      `Cannot salvage to "${out}": it exists, and has no map "${map}" of an earlier run`,
-      { path: out },
-    );
-  }
-  await checkIdentity(files, map, source);
-  const earlier = readCopyMap(files, map, source.size);
-  const done = earlier.bytes("+") > 0;
-  if (done && output === undefined) {
-    throw new StorageError(
-      "ESTALE",
-      `Refused map "${map}": its output "${out}" is not there: move the map away to begin anew`,
-      { path: map },
-    );
-  }
-  if (done && output?.size !== source.size) {
-    throw new StorageError(
-      "ESTALE",
-      `Refused output "${out}": it has ${output?.size ?? 0} bytes, and the source ${source.size}`,
-      { path: out },
-    );
-  }
-  // An image's own list says what is bad in it: what failed in an earlier run is tried again.
-  for (const range of holesOf(earlier)) earlier.set(range, "?");
-  return { map: earlier, begin: false, exists: output !== undefined };
 }
 
 /** After a failure: saves what can be saved, and says what a full disk means for the next run. */
