@@ -73,6 +73,7 @@ export {
   type RepairSums,
 } from "./repair/repair.ts";
 export { runOfDocument, type DoneRun, type DoneStep } from "./report/history.ts";
+export { runsOfLog, type HistoryRecord } from "./report/log-history.ts";
 export type { DamageMap, MapCell } from "./report/damage-map.ts";
 export { reportPage } from "./report/page.ts";
 export {

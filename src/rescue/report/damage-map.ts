@@ -3,7 +3,7 @@
  *
  * One pass over the list and over the damage, in time and memory of both and not of the target. A cell is a power of two of bytes.
  */
-import { endOf, intersect, RangeSet, type BadRange, type ByteRange } from "../../base/index.ts";
+import { endOf, intersect, RangeSet, type ByteRange } from "../../base/index.ts";
 import type { OwnerKind } from "../../fs/index.ts";
 import type { PoisonView } from "../../poison/index.ts";
 import type { Damage } from "../damage.ts";
@@ -132,7 +132,7 @@ export function worstOf({ states }: MapCell): keyof CellStates {
 }
 
 /** Bad bytes of a cell. */
-export function badBytesOf({ states }: MapCell): number {
+export function badBytesOf({ states }: Pick<MapCell, "states">): number {
   return states.poisoned + states.lost;
 }
 
@@ -144,6 +144,3 @@ export function ownerOfCell({ owners }: MapCell): OwnerKind | undefined {
   }
   return most;
 }
-
-/** The states of a list that are bad, as a type guard for callers that draw them. */
-export type BadState = Exclude<BadRange["state"], "unread">;

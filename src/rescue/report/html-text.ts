@@ -4,8 +4,8 @@
  */
 
 // C0 and C1 controls, DEL, soft hyphen, zero-width characters, separators, the marks that turn the direction of text, invisible operators, BOM
-// oxlint-disable-next-line no-control-regex -- control characters are what this looks for
 const UNSEEN =
+  // oxlint-disable-next-line no-control-regex -- control characters are what this looks for
   /[\u0000-\u001F\u007F-\u009F\u00AD\u061C\u200B-\u200F\u2028-\u202E\u2060-\u206F\uFEFF]/g;
 /** Halves of a character pair, which no encoding can write. */
 const HALVES = /[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/g;

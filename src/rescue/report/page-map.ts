@@ -19,9 +19,11 @@ import { escapeHtml, grouped } from "./html-text.ts";
 const CELL = 10;
 /** Smallest mark, so that one sector of a terabyte is seen. */
 const LEAST_MARK = 5.5;
+/** Bytes of names that stand beside the pointer, over all cells. */
+const MOST_NAMES = 60_000;
 
-/** Where a cell leads to: the id of the row of a path; `undefined`: it has none. */
-export type LinkOf = (path: string) => string | undefined;
+/** Where a cell leads to: the id of the row of its first path, or of what belongs to no file; `undefined`: it has none. */
+export type LinkOf = (path: string | undefined) => string | undefined;
 
 const STATE_NAMES: Readonly<Record<keyof CellStates, string>> = {
   clean: "clean",
@@ -64,17 +66,18 @@ function* gridSvg(map: DamageMap, view: "state" | "owner", linkOf: LinkOf): Gene
   const width = map.columns * CELL;
   const height = rows * CELL;
   const name = view === "state" ? "The device by state" : "What is damaged, by owner";
-  yield `<svg class="map" viewBox="0 0 ${width} ${height}" role="group" aria-label="${name}"><defs>`;
-  yield `<pattern id="g-${view}" width="${CELL}" height="${CELL}" patternUnits="userSpaceOnUse"><path class="grid" d="M0 0H${CELL}M0 0V${CELL}"/></pattern>`;
-  yield `<pattern id="h-${view}" width="4" height="4" patternUnits="userSpaceOnUse"><path class="hatch" d="M-1 1L1 -1M0 4L4 0M3 5L5 3"/></pattern></defs>`;
+  yield `<svg class="map" viewBox="0 0 ${width} ${height}" role="group" aria-label="${name}">`;
+  if (view === "state") yield PATTERNS;
   yield* stretches(map, view);
-  // a pattern starts at its own edge: the last lines on the right and below are the card's own colour anyway
-  yield `<rect width="${width}" height="${height}" fill="url(#g-${view})" pointer-events="none"/>`;
-  for (const [index, cell] of map.cells.entries())
-    if (badBytesOf(cell) + cell.states.repaired > 0)
-      yield marksSvg({ cell, index, columns: map.columns }, view, linkOf);
+  yield `<rect width="${width}" height="${height}" class="lines"/>`;
+  yield view === "state" ? [...stateMarks(map, linkOf)].join("") : ownerMarks(map);
   yield "</svg>";
 }
+
+/** The lines of the grid, and the look of what is lost: hatched, so that no colour alone tells it. Both views use them. */
+const PATTERNS =
+  `<defs><pattern id="lines" width="${CELL}" height="${CELL}" patternUnits="userSpaceOnUse"><path class="grid" d="M0 0H${CELL}M0 0V${CELL}"/></pattern>` +
+  `<pattern id="lost" width="4" height="4" patternUnits="userSpaceOnUse"><rect class="s-lost" width="4" height="4"/><path class="hatch" d="M-1 1L1 -1M0 4L4 0M3 5L5 3"/></pattern></defs>`;
 
 /** What lies under the marks: what most of a cell is. */
 function groundOf({ states }: MapCell): "clean" | "unread" {
@@ -103,51 +106,61 @@ function* stretches(map: DamageMap, view: "state" | "owner"): Generator<string> 
   }
 }
 
-/** Where a cell stands. */
-interface Place {
-  readonly cell: MapCell;
-  readonly index: number;
-  readonly columns: number;
-}
-
-/** What of a cell was repaired, and what of it is bad; each as large as its share, the one over the other. */
-function marksSvg(at: Place, view: "state" | "owner", linkOf: LinkOf): string {
-  const { cell } = at;
-  const { repaired } = cell.states;
-  const title = `<title>${titleOf(cell)}</title>`;
-  const isRepaired = repaired > 0 && view === "state";
-  const under = isRepaired ? markSvg(at, { bytes: repaired, look: "s-repaired", title }) : "";
-  const bytes = badBytesOf(cell);
-  if (bytes === 0) return under;
-  const state = worstOf(cell);
-  const look = view === "state" ? `s-${state}` : `o-${ownerOfCell(cell) ?? "unknown"}`;
-  const mark = markSvg(at, { bytes, look, title });
-  const isLost = view === "state" && state === "lost";
-  const hatch = isLost ? markSvg(at, { bytes, look: "hatched", title: "" }) : "";
-  const [path] = cell.paths;
-  const link = path === undefined ? "elsewhere" : linkOf(path);
-  const shape = mark + hatch;
-  return under + (link === undefined ? shape : `<a href="#${link}">${shape}</a>`);
-}
-
-function markSvg(
-  { cell, index, columns }: Place,
-  mark: { bytes: number; look: string; title: string },
-): string {
+/** Where a mark stands: in the middle of its cell, as large as the share of its bytes. */
+function squareOf(map: DamageMap, index: number, bytes: number): readonly [number, number, number] {
+  const cell = map.cells[index] as MapCell;
   const inside = CELL - 1.2;
-  const side = LEAST_MARK + (inside - LEAST_MARK) * Math.sqrt(mark.bytes / cell.length);
+  const side = LEAST_MARK + (inside - LEAST_MARK) * Math.sqrt(Math.min(1, bytes / cell.length));
   const margin = (inside - side) / 2 + 0.9;
-  const x = round((index % columns) * CELL + margin);
-  const y = round(Math.floor(index / columns) * CELL + margin);
-  return `<rect class="${mark.look}" x="${x}" y="${y}" width="${round(side)}" height="${round(side)}" rx="1">${mark.title}</rect>`;
+  const x = (index % map.columns) * CELL + margin;
+  const y = Math.floor(index / map.columns) * CELL + margin;
+  return [round(x), round(y), round(side)];
+}
+
+/** What was repaired, and over it what is bad: each a shape with what it is, and where it leads. */
+function* stateMarks(map: DamageMap, linkOf: LinkOf): Generator<string> {
+  const budget = { bytes: MOST_NAMES };
+  yield `<path class="s-repaired" d="${pathOf(map, ({ states }) => (badBytesOf({ states }) > 0 ? states.repaired : 0))}"/>`;
+  for (const [index, cell] of map.cells.entries()) {
+    const bad = badBytesOf(cell);
+    const bytes = bad > 0 ? bad : cell.states.repaired;
+    if (bytes === 0) continue;
+    const [x, y, side] = squareOf(map, index, bytes);
+    const look = bad > 0 ? worstOf(cell) : "repaired";
+    const shape = `<rect class="s-${look}" x="${x}" y="${y}" width="${side}" height="${side}"><title>${titleOf(cell, budget)}</title></rect>`;
+    const link = bad > 0 ? linkOf(cell.paths[0]) : undefined;
+    yield link === undefined ? shape : `<a href="#${link}">${shape}</a>`;
+  }
+}
+
+/** What is bad, one shape for all that belongs to one kind. */
+function ownerMarks(map: DamageMap): string {
+  return Object.entries(OWNER_NAMES)
+    .map(([kind, name]) => {
+      const path = pathOf(map, (cell) => (ownerOfCell(cell) === kind ? badBytesOf(cell) : 0));
+      return path === "" ? "" : `<path class="o-${kind}" d="${path}"><title>${name}</title></path>`;
+    })
+    .join("");
+}
+
+/** Squares of all cells with bytes of a kind, as one path. */
+function pathOf(map: DamageMap, bytesOf: (cell: MapCell) => number): string {
+  let path = "";
+  for (const [index, cell] of map.cells.entries()) {
+    const bytes = bytesOf(cell);
+    if (bytes === 0) continue;
+    const [x, y, side] = squareOf(map, index, bytes);
+    path += `M${x} ${y}h${side}v${side}h-${side}z`;
+  }
+  return path;
 }
 
 function round(value: number): number {
   return Math.round(value * 10) / 10;
 }
 
-/** What stands beside the pointer. */
-function titleOf(cell: MapCell): string {
+/** What stands beside the pointer; names only as long as there is room for them. */
+function titleOf(cell: MapCell, budget: { bytes: number }): string {
   const parts = Object.entries(cell.states)
     .filter(([, bytes]) => bytes > 0)
     .map(([state, bytes]) => `${state} ${grouped(bytes)}`);
@@ -155,10 +168,14 @@ function titleOf(cell: MapCell): string {
   const lines = [
     `${grouped(cell.offset)} to ${grouped(endOf(cell))}`,
     `${parts.join(", ")} bytes`,
-    ...(owners.length === 0 ? [] : [`whose: ${owners.join(", ")}`]),
-    ...cell.paths.map((path) => (path.length > 120 ? `…${path.slice(-118)}` : path)),
+    ...(owners.length === 0 ? [] : [owners.join(", ")]),
   ];
-  return lines.map(escapeHtml).join("\n");
+  for (const path of budget.bytes > 0 ? cell.paths : []) {
+    const name = escapeHtml(path.length > 120 ? `…${path.slice(-118)}` : path);
+    budget.bytes -= Buffer.byteLength(name);
+    lines.push(name);
+  }
+  return lines.join("\n");
 }
 
 function stateLegend({ cells }: DamageMap): string {
@@ -189,6 +206,5 @@ function ownerLegend({ cells }: DamageMap): string {
 }
 
 function legendItem(look: string, text: string): string {
-  const hatch = look === "s-lost" ? `<rect class="hatched" width="14" height="14"/>` : "";
-  return `<li><svg viewBox="0 0 14 14" aria-hidden="true"><rect class="${look}" width="14" height="14" rx="3"/><g class="map">${hatch}</g></svg><span>${text}</span></li>`;
+  return `<li><svg class="map" viewBox="0 0 14 14" aria-hidden="true"><rect class="${look}" width="14" height="14"/></svg><span>${text}</span></li>`;
 }

@@ -2,10 +2,10 @@
 
 /** The colours by name, light and dark. A state or owner is a class of that name, on swatches and in the map. */
 const COLORS = `
-:root{color-scheme:light dark;--page:#f4f5f7;--card:#fff;--ink:#16191d;--soft:#5a6472;--line:#dde1e6;--link:#0b5cad;--good:#16703c;--bad:#b3152a;
+:root{color-scheme:light dark;--page:#f4f5f7;--card:#fff;--ink:#16191d;--soft:#5a6472;--line:#dde1e6;--link:#0b5cad;--back:#e9ecef;--good:#16703c;--bad:#b3152a;
 --clean:#b5dcc3;--repaired:#2f7de1;--unread:#cfd4da;--poisoned:#d6293e;--lost:#8639d6;
---file:#d6293e;--directory:#c2410c;--metadata:#8639d6;--journal:#b98900;--slack:#6b7f8c;--free:#9fb0ba;--unknown:#16191d}
-@media(prefers-color-scheme:dark){:root{--page:#101317;--card:#181c22;--ink:#e8ebef;--soft:#9aa5b1;--line:#2b313a;--link:#7db8ff;--good:#5fd08f;--bad:#ff7383;
+--file:#d6293e;--directory:#c2410c;--metadata:#8639d6;--journal:#b98900;--slack:#5c7182;--free:#93a5b1;--unknown:#16191d}
+@media(prefers-color-scheme:dark){:root{--page:#101317;--card:#181c22;--ink:#e8ebef;--soft:#9aa5b1;--line:#2b313a;--link:#7db8ff;--back:#242a32;--good:#5fd08f;--bad:#ff7383;
 --clean:#25543a;--repaired:#5aa2ff;--unread:#3b424c;--poisoned:#ff5468;--lost:#b98cff;
 --file:#ff5468;--directory:#ff9350;--metadata:#b98cff;--journal:#f0c243;--slack:#8ea3b1;--free:#5d6c77;--unknown:#f4f5f7}}`;
 
@@ -50,17 +50,17 @@ const MAP = `
 #by-state:checked~.owner-view,#by-owner:checked~.state-view{display:none}
 .view{margin-top:12px}.map{display:block;width:100%;height:auto;print-color-adjust:exact;-webkit-print-color-adjust:exact}
 .map .grid{stroke:var(--card);stroke-width:1.2;fill:none}.map .hatch{stroke:var(--card);stroke-width:1.6;fill:none}.map a:hover rect,.map a:focus rect{stroke:var(--ink);stroke-width:1.5}
-.hatched{fill:url(#h-state);pointer-events:none}.map .back{fill:var(--line)}
+.map .lines{fill:url(#lines);pointer-events:none}.map>.s-lost,.map>a>.s-lost{fill:url(#lost)}.map rect{rx:1px}.map .lines,.map pattern rect{rx:0}.map .back{fill:var(--back)}
 .ends{display:flex;justify-content:space-between;gap:12px;color:var(--soft);font-size:.8rem;margin-top:6px}
 .legend{display:flex;flex-wrap:wrap;gap:6px 18px;margin:12px 0 0;padding:0;list-style:none;font-size:.875rem}
-.legend li{display:flex;align-items:center;gap:8px;min-width:0}.legend svg{width:14px;height:14px;flex:none}`;
+.legend li{display:flex;align-items:center;gap:8px;min-width:0}.legend svg{width:14px;height:14px;flex:none}.legend rect{rx:3px}`;
 
 const TABLES = `
 table{border-collapse:collapse;width:100%;font-size:.925rem}th{text-align:left;color:var(--soft);font-weight:500;font-size:.825rem}
 th,td{padding:8px 10px 8px 0;border-top:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere}thead th{border-top:0;padding-top:0}
 td.num,th.num{white-space:nowrap}.ranges{display:flex;flex-wrap:wrap;gap:4px 14px}
 tr:target{background:color-mix(in srgb,var(--link) 16%,transparent)}
-.wide th:first-child{width:38%}.run{border-top:1px solid var(--line);padding-top:12px;margin-top:12px}.run:first-of-type{border-top:0;padding-top:0;margin-top:0}
+.wide th:first-child{width:38%}.run{border-top:1px solid var(--line);padding-top:12px;margin-top:12px}.run table{margin-top:12px}.run th:first-child{width:22%}.run th:nth-child(2){width:24%}.run:first-of-type{border-top:0;padding-top:0;margin-top:0}
 details{margin-top:10px}summary{cursor:pointer;color:var(--link)}details table{margin-top:8px}
 .tag{display:inline-block;border-radius:4px;padding:0 6px;font-size:.8rem;border:1px solid var(--line);white-space:nowrap}.tag.good{color:var(--good);border-color:currentColor}.tag.bad{color:var(--bad);border-color:currentColor}
 footer{margin-top:20px;color:var(--soft);font-size:.85rem}`;
@@ -71,7 +71,7 @@ thead{position:absolute;clip-path:inset(50%)}tr{display:block;border-top:1px sol
 td[data-label]::before{content:attr(data-label) ": ";color:var(--soft);font-size:.825rem}tbody tr:first-child{border-top:0}}`;
 
 const PAPER = `
-@media print{:root{--page:#fff;--card:#fff;--ink:#000;--soft:#444;--line:#bbb;--clean:#cfe8d8;--repaired:#2f7de1;--unread:#d5d9de;--poisoned:#d6293e;--lost:#8639d6;--link:#000}
+@media print{:root{--page:#fff;--card:#fff;--ink:#000;--soft:#444;--line:#bbb;--clean:#cfe8d8;--repaired:#2f7de1;--unread:#d5d9de;--poisoned:#d6293e;--lost:#8639d6;--link:#000;--back:#eee}
 main{max-width:none;padding:0}section{break-inside:avoid-page;border-radius:0}.views>label{display:none}.views>.view{display:block!important}.owner-view{margin-top:24px}
 details:not([open])>:not(summary){display:none}tr{break-inside:avoid}}`;
 

@@ -4,15 +4,16 @@
  */
 import { createHash } from "node:crypto";
 import { formatSize } from "../../base/index.ts";
+import { firstRows } from "./budget.ts";
 import { escapeHtml, grouped, nameHtml } from "./html-text.ts";
-import { mapHtml } from "./page-map.ts";
+import { mapHtml, type LinkOf } from "./page-map.ts";
 import { PAGE_STYLE } from "./page-style.ts";
 import {
   elsewhereHtml,
   fileId,
   filesHtml,
   historyHtml,
-  MOST_FILES,
+  sumsHtml,
   timeHtml,
 } from "./page-tables.ts";
 import type { Report } from "./report.ts";
@@ -20,7 +21,7 @@ import type { Report } from "./report.ts";
 const STATES = ["clean", "unread", "poisoned", "lost"] as const;
 
 /** Notes that are shown. */
-const MOST_NOTES = 20;
+const NOTES = { rows: 20, bytes: 20_000 };
 
 /** The page, piece by piece. */
 export function* reportPage(report: Report): Generator<string> {
@@ -29,14 +30,11 @@ export function* reportPage(report: Report): Generator<string> {
   yield `<header><h1>${nameHtml(report.target)}</h1><p class="soft small">Damage report of Theriac, ${timeHtml(report.made)} · ${formatSize(report.size)}${volumesText(report)}</p></header>`;
   yield verdict(report);
   yield* totals(report);
+  const files = [...filesSection(report)];
   yield `<section><h2>Map</h2>`;
-  yield* mapHtml(report.map, linksOf(report));
+  yield* mapHtml(report.map, linksOf(report, files.join("")));
   yield "</section>";
-  if (report.files.length > 0) {
-    yield `<section id="files"><h2>Files that miss bytes <span class="soft">${grouped(report.files.length)}</span></h2>`;
-    yield* filesHtml(report.files);
-    yield "</section>";
-  }
+  yield* files;
   if (report.elsewhere.length > 0) {
     yield `<section id="elsewhere"><h2>Damage elsewhere</h2>`;
     yield* elsewhereHtml(report.elsewhere);
@@ -76,27 +74,40 @@ const TICK = `<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-
 const CROSS = `<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2" aria-hidden="true"><circle cx="12" cy="12" r="10"/><path d="M12 6.5v7M12 16.5v1"/></svg>`;
 
 /** What it comes to, in one sentence, and never better than it is. */
-function verdict({ missing, files, totals: { unread, total }, size }: Report): string {
-  const hit = files.length;
+function verdict(report: Report): string {
+  const { missing, size } = report;
+  const { unread } = report.totals;
   const lead =
     missing > 0
       ? `${formatSize(missing)} of data are missing`
       : unread > 0
         ? "No data is known to be missing"
         : "No data is missing";
-  const where =
-    missing === 0
-      ? ""
-      : hit === 0
-        ? "No file's content is hit, but what the file system itself keeps is."
-        : `${grouped(hit)} ${hit === 1 ? "file misses" : "files miss"} bytes.`;
-  const share = total === 0 ? 0 : (unread / total) * 100;
   const doubt =
     unread === 0
       ? "Every byte was read or is listed."
-      : `${share < 0.1 ? formatSize(unread) : `${share.toFixed(share > 99 ? 1 : 0)} %`} of the device has not been read by anybody: more may be bad there.`;
-  const empty = size === 0 ? "It is empty." : `${where} ${doubt}`;
+      : `${unreadText(report)}: more may be bad there.`;
+  const empty = size === 0 ? "It is empty." : `${whoseText(report)} ${doubt}`;
   return `<section class="verdict${missing > 0 ? " bad" : ""}">${missing > 0 ? CROSS : TICK}<div><b>${lead}</b><span>${empty.trim()}</span></div></section>`;
+}
+
+/** Whose bytes are missing. */
+function whoseText({ missing, files, elsewhere }: Report): string {
+  const hit = files.length;
+  if (missing === 0) return "";
+  if (hit > 0) return `${grouped(hit)} ${hit === 1 ? "file misses" : "files miss"} bytes.`;
+  return elsewhere.some(({ kind }) => kind === "unknown")
+    ? "Whose bytes they are is not known."
+    : "No content of a file is hit, but what the file system itself keeps is.";
+}
+
+/** How much nobody has read. */
+function unreadText({ totals: { unread, total } }: Report): string {
+  const percent = Math.floor((unread / total) * 100);
+  if (unread === total) return "Nothing of the device has been read yet";
+  if (percent >= 99) return "Nearly nothing of the device has been read yet";
+  const share = percent === 0 ? formatSize(unread) : `${percent} %`;
+  return `${share} of the device have not been read by anybody`;
 }
 
 /** The four states of R7, and what moved beside them. */
@@ -112,10 +123,8 @@ function* totals({ totals: sums, moved, missing }: Report): Generator<string> {
   yield barSvg(sums);
   const parts = STATES.map((state) => `${state} ${grouped(sums[state])}`).join(" + ");
   yield `<p class="equation num small">total ${grouped(sums.total)} = ${parts}</p>`;
-  const chips = Object.entries({ "data missing": missing, ...moved }).map(
-    ([name, bytes]) => `<li>${escapeHtml(name)} <b class="num">${grouped(bytes)}</b></li>`,
-  );
-  yield `<ul class="chips">${chips.join("")}</ul></section>`;
+  yield* sumsHtml([["data missing", missing], ...Object.entries(moved)]);
+  yield "</section>";
 }
 
 /** The four states as one bar; what is there at all is seen. */
@@ -136,17 +145,28 @@ function barSvg(sums: Report["totals"]): string {
   return `<svg class="bar" viewBox="0 0 ${width} 14" preserveAspectRatio="none" aria-hidden="true">${bars.join("")}</svg>`;
 }
 
-/** Where a damaged cell leads to: the row of its file. */
-function linksOf({ files }: Report): (path: string) => string | undefined {
+function* filesSection({ files }: Report): Generator<string> {
+  if (files.length === 0) return;
+  yield `<section><h2>Files that miss bytes <span class="soft">${grouped(files.length)}</span></h2>`;
+  yield* filesHtml(files);
+  yield "</section>";
+}
+
+/** Where a damaged cell leads to: the row of its file, where it has one. */
+function linksOf({ files, elsewhere }: Report, section: string): LinkOf {
   const ids = new Map<string, string>();
-  for (const [index, { paths }] of files.slice(0, MOST_FILES).entries())
+  for (const [index, { paths }] of files.entries()) {
+    if (!section.includes(` id="${fileId(index)}"`)) break;
     for (const path of paths) if (!ids.has(path)) ids.set(path, fileId(index));
-  return (path) => ids.get(path);
+  }
+  const others = elsewhere.length > 0 ? "elsewhere" : undefined;
+  return (path) => (path === undefined ? others : ids.get(path));
 }
 
 function* notes(report: Report): Generator<string> {
   if (report.notes.length === 0) return;
-  const shown = report.notes.slice(0, MOST_NOTES).map((note) => `<li>${escapeHtml(note)}</li>`);
+  const items = report.notes.map((note) => `<li>${escapeHtml(note)}</li>`);
+  const shown = [...firstRows(items, NOTES)];
   const rest = report.notes.length - shown.length;
   if (rest > 0) shown.push(`<li class="soft">and ${grouped(rest)} more</li>`);
   yield `<section><h2>Notes</h2><ul>${shown.join("")}</ul></section>`;
