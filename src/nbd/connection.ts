@@ -21,6 +21,8 @@ export interface ConnectionOptions {
   readonly handshakeMs: number;
   /** Called after requests were taken. */
   readonly onActivity?: () => void;
+  /** Hears what no device may throw. @default it is thrown where nobody catches it, which stops the process */
+  readonly onBug?: (error: unknown) => void;
   /** Called once, when the connection is over. */
   readonly onClose: (connection: Connection) => void;
 }
@@ -194,6 +196,7 @@ export class Connection implements WireReceiver {
       output: this.#output as Output,
       onReady: () => this.#goOn(),
       isEnding: () => this.#ending,
+      onBug: this.#options.onBug ?? stopTheProcess,
     });
   }
 
@@ -234,4 +237,10 @@ export class Connection implements WireReceiver {
     this.#output?.close();
     this.#options.onClose(this);
   }
+}
+
+function stopTheProcess(error: unknown): void {
+  queueMicrotask(() => {
+    throw error;
+  });
 }

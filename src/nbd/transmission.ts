@@ -37,6 +37,8 @@ export interface TransmissionOptions extends Agreement {
   readonly onReady: () => void;
   /** Whether the server ends: requests are refused then. */
   readonly isEnding: () => boolean;
+  /** Hears what no device may throw. */
+  readonly onBug: (error: unknown) => void;
 }
 
 /** One client's requests. */
@@ -241,15 +243,23 @@ export class Transmission {
     void this.#follow(request, work);
   }
 
-  /** Waits for what is under way; what is no failure of the world stops the process. */
+  /** Waits for what is under way. */
   async #follow(request: RequestHeader, work: Promise<void>): Promise<void> {
     try {
       await work;
     } catch (error) {
-      this.#replies.failed(request, failureOf(error));
+      this.#failed(request, error);
     }
     this.#underWay -= 1;
     this.#options.output.flush();
     this.#options.onReady();
+  }
+
+  #failed(request: RequestHeader, error: unknown): void {
+    try {
+      this.#replies.failed(request, failureOf(error));
+    } catch (bug) {
+      this.#options.onBug(bug);
+    }
   }
 }
