@@ -4,11 +4,15 @@ import { RequestWindow } from "../../../src/device/nbd/request-window.ts";
 
 const MEBI = 1024 * 1024;
 
+async function settle(): Promise<void> {
+  for (let turns = 0; turns < 10; turns += 1) await Promise.resolve();
+}
+
 async function entered(window: RequestWindow, sizes: readonly number[]): Promise<number[]> {
   const inside: number[] = [];
   for (const [index, bytes] of sizes.entries())
     void window.enter(bytes).then(() => inside.push(index));
-  for (let turns = 0; turns < 10; turns += 1) await Promise.resolve();
+  await settle();
   return inside;
 }
 
@@ -22,7 +26,7 @@ describe("RequestWindow", () => {
     expect(inside).toHaveLength(64);
     window.leave(1);
     window.leave(1);
-    await Promise.resolve();
+    await settle();
     expect(inside.slice(64)).toEqual([64, 65]);
   });
 
@@ -31,7 +35,7 @@ describe("RequestWindow", () => {
     const inside = await entered(window, [100 * MEBI, 1]);
     expect(inside).toEqual([0]);
     window.leave(100 * MEBI);
-    await Promise.resolve();
+    await settle();
     expect(inside).toEqual([0, 1]);
     const more = await entered(window, [32 * MEBI, 1]);
     expect(more).toEqual([]);
