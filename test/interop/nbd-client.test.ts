@@ -1,6 +1,6 @@
 /** The NBD client against the servers of others: nbdkit, qemu-nbd, nbd-server. */
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -43,7 +43,15 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
-/** Starts a server that stays in the foreground, and waits for its socket. */
+/** Whether somebody accepts connections on a Unix socket: asked of Linux, because some servers take one connection only. */
+function accepts(socket: string): boolean {
+  const line = readFileSync("/proc/net/unix", "utf8")
+    .split("\n")
+    .find((one) => one.endsWith(` ${socket}`));
+  return line?.split(/\s+/)[3] === "00010000";
+}
+
+/** Starts a server that stays in the foreground, and waits until it listens. */
 async function start(
   program: string,
   args: readonly string[],
@@ -51,7 +59,7 @@ async function start(
 ): Promise<ChildProcess> {
   const child = spawn(program, args, { stdio: "ignore" });
   running.push(child);
-  while (!existsSync(socket) && child.exitCode === null)
+  while (!accepts(socket) && child.exitCode === null)
     await new Promise<void>((resolve) => {
       setTimeout(resolve, 10);
     });
