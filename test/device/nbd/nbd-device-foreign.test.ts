@@ -55,6 +55,8 @@ describe("NbdDevice over a foreign server", () => {
     source.setFault({ offset: 4096, length: 512, kind: "transient", on: true });
     const device = await exports.open(await exports.serve(source));
     expect(await missingOf(device)).toEqual([]);
+    source.setFault({ offset: 4096, length: 512, kind: "transient", on: true });
+    expect((await device.read(new Uint8Array(512), 4096)).missing).toEqual([]);
     expect(device.poison.empty).toBe(true);
   });
 
@@ -128,6 +130,7 @@ describe("NbdDevice over a foreign server", () => {
     await missingOf(device);
     for (const mode of ["access", "recovery", "failFast"] as const)
       await expect(device.write(new Uint8Array(511), 5120, mode)).rejects.toThrow(MediaError);
+    expect(server.seen.some(({ type }) => type === NBD_COMMAND.WRITE)).toBe(false);
     const [refused, healed] = await device.heal([
       { offset: 5120, data: content.subarray(5120, 5121) },
       { offset: 0, data: content.subarray(0, 512) },
