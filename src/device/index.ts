@@ -115,6 +115,8 @@ export {
   parseNbdUri,
   poisonFlags,
   poisonStateOf,
+  makeStateDirectory,
+  remotePath,
   putChunk,
   putExtendedChunk,
   putExtendedRequest,

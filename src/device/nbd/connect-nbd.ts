@@ -51,11 +51,11 @@ function sessionOptions(options: OpenNbdOptions): SessionOptions {
   return { handshakeMs, silenceMs, retryDelaysMs, clock: options.clock ?? systemClock };
 }
 
+/** The face that heals, of an export that may have been named by it. */
 function recoverySession(address: NbdAddress, settings: SessionOptions): Promise<NbdSession> {
-  return openSession(
-    { ...address, exportName: `${address.exportName}${RECOVERY_SUFFIX}` },
-    settings,
-  );
+  const name = address.exportName;
+  const exportName = name.endsWith(RECOVERY_SUFFIX) ? name : `${name}${RECOVERY_SUFFIX}`;
+  return openSession({ ...address, exportName }, settings);
 }
 
 async function deviceOver(

@@ -69,6 +69,7 @@ export {
   type OpenNbdOptions,
   type RemoteDevice,
 } from "./open-nbd.ts";
+export { makeStateDirectory, remotePath } from "./remembered-list.ts";
 export { isNbdUri, nbdKey, parseNbdUri, type NbdAddress, type NbdTls } from "./uri.ts";
 export {
   ALLOCATION_CONTEXT,

@@ -238,6 +238,10 @@ export class NbdDevice implements RemoteDevice {
     return length;
   }
 
+  get isTold(): boolean {
+    return this.#parts.list.isTold;
+  }
+
   takeGiven(list: Iterable<StateRange>): void {
     this.#parts.list.takeGiven(list);
   }

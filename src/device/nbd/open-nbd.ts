@@ -29,6 +29,8 @@ export interface OpenNbdOptions {
 
 /** A device over an export. */
 export interface RemoteDevice extends ManagedDevice {
+  /** Whether the server keeps the list, and tells it: what is marked here it never learns. */
+  readonly isTold: boolean;
   /** Takes what a list says that came with it, of bytes that nobody has read. */
   takeGiven(list: Iterable<StateRange>): void;
 }

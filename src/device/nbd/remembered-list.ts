@@ -16,6 +16,21 @@ export function stateDirectory(): string {
   return join(isAbsolute(given) ? given : join(homedir(), ".local", "state"), "theriac");
 }
 
+/** Makes the state directory where there is none. @throws {StorageError} EACCES and others */
+export function makeStateDirectory(folder: string = stateDirectory()): void {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw hostError(error, "mkdir", folder);
+  }
+}
+
+/** Path of what is kept of an export in the state directory: its list. What belongs to the list stands beside it, as an image's does. */
+export function remotePath(address: NbdAddress, folder: string = stateDirectory()): string {
+  const name = createHash("sha256").update(nbdKey(address)).digest("hex").slice(0, 32);
+  return join(folder, `nbd-${name}.theriac`);
+}
+
 /** The list of an export: as it is remembered, and how to begin one. */
 export interface RememberedList {
   readonly store: PoisonStore | undefined;
@@ -32,17 +47,12 @@ export function rememberedList(
   options: { readonly size: number; readonly access: "read" | "write"; readonly folder: string },
 ): RememberedList {
   const { size, access, folder } = options;
-  const name = createHash("sha256").update(nbdKey(address)).digest("hex").slice(0, 32);
-  const path = join(folder, `nbd-${name}.theriac`);
+  const path = remotePath(address, folder);
   const isThere = nodeFiles.info(path) !== undefined;
   return {
     store: isThere ? openPoisonStore(nodeFiles, { path, size, access }) : undefined,
     createStore: () => {
-      try {
-        mkdirSync(folder, { recursive: true, mode: 0o700 });
-      } catch (error) {
-        throw hostError(error, "mkdir", folder);
-      }
+      makeStateDirectory(folder);
       const settings = { kind: "nbd", uri: address.uri };
       return createPoisonStore(nodeFiles, { path, size, settings });
     },

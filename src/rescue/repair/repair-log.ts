@@ -13,6 +13,7 @@
  */
 import { createHash } from "node:crypto";
 import { StorageError } from "../../base/index.ts";
+import { isNbdUri, makeStateDirectory, parseNbdUri, remotePath } from "../../device/index.ts";
 import { nodeFiles, type HostFile, type HostFiles } from "../../os/index.ts";
 import { sidecarPath } from "../../poison/index.ts";
 import { replaceText } from "../durable-text.ts";
@@ -26,14 +27,18 @@ export class RepairLog {
   readonly planPath: string;
   readonly keptPath: string;
   readonly files: HostFiles;
+  readonly #isRemote: boolean;
   #file: HostFile | undefined;
   #failure: unknown;
   #torn = false;
 
-  /** @param image the image or stack that the log is of; links are followed, as its list does */
+  /** @param image the image or stack that the log is of: links are followed, as its list does; of an export the log is in the state directory */
   constructor(image: string, files: HostFiles = nodeFiles) {
     this.files = files;
-    const beside = sidecarPath(files.real?.(image) ?? image);
+    this.#isRemote = isNbdUri(image);
+    const beside = this.#isRemote
+      ? remotePath(parseNbdUri(image))
+      : sidecarPath(files.real?.(image) ?? image);
     this.path = `${beside}.log`;
     this.planPath = `${beside}.plan`;
     this.keptPath = `${beside}.kept`;
@@ -46,6 +51,7 @@ export class RepairLog {
 
   /** Puts a plan beside the log, durably. @returns the SHA-256 of its text */
   keepPlan(plan: Plan): string {
+    if (this.#isRemote) makeStateDirectory();
     const hash = createHash("sha256");
     replaceText(
       this.files,
@@ -76,6 +82,7 @@ export class RepairLog {
 
   /** Appends bytes that an undo is about to take away. Durable on return. @returns where they begin in the file of kept bytes */
   keepBytes(parts: readonly Uint8Array[]): readonly number[] {
+    if (this.#isRemote) makeStateDirectory();
     const file = openOrCreate(this.files, this.keptPath);
     try {
       let offset = file.size();
@@ -99,6 +106,7 @@ export class RepairLog {
 
   #open(): HostFile {
     if (this.#file !== undefined) return this.#file;
+    if (this.#isRemote) makeStateDirectory();
     const file = openOrCreate(this.files, this.path);
     const size = file.size();
     const last = new Uint8Array(1);

@@ -8,6 +8,7 @@
  *   A range that shares its clear unit with clean bytes keeps its bytes below the list, because a clear would take the neighbours
  */
 import { alignIn, MediaError, StorageError, type ByteRange } from "../../base/index.ts";
+import { isRemoteDevice } from "../../device/index.ts";
 import { readOrMissing } from "../../donor/index.ts";
 import { sha256 } from "../plan/planner.ts";
 import type { Target } from "../target.ts";
@@ -48,9 +49,10 @@ const MOST_BYTES = 4 * 1024 * 1024;
  * Undoes a run of a log, or one step of it.
  *
  * @throws {StorageError} ENOENT where the log has no such run or step; ESTALE where a range holds something else now, or the log is another
- *   image's: nothing was changed; ECANCELED of a run that was an undo itself
+ *   image's: nothing was changed; ECANCELED of a run that was an undo itself; EOPNOTSUPP where a server keeps the list
  */
 export async function undo(target: Target, log: RepairLog, what: UndoWhat = {}): Promise<Undone> {
+  checkList(target);
   const logged = await wantedRun(target, log, what);
   const { run } = logged.begun;
   const open: StepRecord[] = [];
@@ -73,6 +75,16 @@ export async function undo(target: Target, log: RepairLog, what: UndoWhat = {}):
     journal.end("complete");
   }
   return { run, bytes: open.reduce((sum, { length }) => sum + length, 0), steps };
+}
+
+/** Refuses a list that is a server's: nothing of the protocol marks a range lost there, and what is called lost must stay so. */
+function checkList({ device, path }: Target): void {
+  if (!isRemoteDevice(device) || !device.isTold) return;
+  throw new StorageError(
+    "EOPNOTSUPP",
+    `Cannot undo on "${path}": its server keeps the list: undo where the image is`,
+    { path, syscall: "undo" },
+  );
 }
 
 async function wantedRun(target: Target, log: RepairLog, what: UndoWhat): Promise<LoggedRun> {
