@@ -22,7 +22,7 @@ const MOST_ROWS = 64;
 export function* reportText(report: Report): Generator<string> {
   yield `${visible(report.target)}: damage report, ${report.made.slice(0, 16).replace("T", " ")} UTC\n`;
   yield report.missing > 0
-    ? `${grouped(report.missing)} bytes of data are missing; ${grouped(report.files.length)} files are hit\n\n`
+    ? `${grouped(report.missing)} bytes of data are missing; ${report.files.length === 1 ? "one file is" : `${grouped(report.files.length)} files are`} hit\n\n`
     : `no data is ${report.totals.unread > 0 ? "known to be " : ""}missing\n\n`;
   yield* mapText(report.map);
   if (report.files.length > 0) yield "\nFiles that miss bytes\n";
