@@ -136,9 +136,9 @@ function readCopies(copies: readonly Copy[], into: Uint8Array, offset: number): 
     for (const run of copy.map.of("+", window)) {
       const part = bytes.subarray(0, run.length);
       readWhole(copy, part, run.offset);
-      for (const both of [...got.within(run.offset, run.length)])
+      for (const both of got.within(run.offset, run.length))
         compare(copy, part, { run, both, into, offset });
-      for (const gap of [...got.gaps(run.offset, run.length)]) {
+      for (const gap of got.gaps(run.offset, run.length)) {
         const piece = part.subarray(gap.offset - run.offset, endOf(gap) - run.offset);
         into.set(piece, gap.offset - offset);
       }

@@ -4,13 +4,16 @@
  * The order that everything stands on: bytes are written, the output is synced, and only then the map names them. After a failed
  * sync nothing since the last good one is durable, and a second one that works does not change that: those bytes are untried again.
  */
-import { RangeSet, type ByteRange } from "../../base/index.ts";
+import { RangeSet, systemClock, type ByteRange, type Clock } from "../../base/index.ts";
 import type { HostFiles } from "../../os/index.ts";
 import type { CopyMap } from "./copy-map.ts";
 import { writeMap } from "./salvage-map.ts";
 import type { SalvageHashes } from "./salvage-hashes.ts";
 import type { SalvageOutput } from "./salvage-output.ts";
 import type { SalvageSource } from "./salvage-source.ts";
+
+/** Milliseconds after which what came is saved, however little it is. */
+const SAVE_MS = 30_000;
 
 /** What a salvage works with. */
 export interface WorkParts {
@@ -24,6 +27,8 @@ export interface WorkParts {
   readonly areas: readonly RangeSet[];
   /** Bytes after which the output is synced and the map saved. */
   readonly saveEvery: number;
+  /** @default the machine's */
+  readonly clock?: Clock;
   /** Keeps hashes of what is written. @default nobody does */
   readonly hashes?: SalvageHashes;
 }
@@ -37,10 +42,14 @@ export class SalvageWork {
   readonly #parts: WorkParts;
   /** In the output, not synced yet. */
   readonly #fresh = new RangeSet();
+  readonly #clock: Clock;
   #unsaved = 0;
+  #savedMs: number;
 
   constructor(parts: WorkParts) {
     this.#parts = parts;
+    this.#clock = parts.clock ?? systemClock;
+    this.#savedMs = this.#clock.now();
     this.source = parts.source;
     this.output = parts.output;
     this.map = parts.map;
@@ -74,9 +83,11 @@ export class SalvageWork {
     return this.map.bytes("+") + this.map.bytes("-");
   }
 
-  /** Saves where enough came since the last time. */
+  /** Saves where enough came since the last time, or long ago: of a dying disk little comes, and it must not be lost. */
   saveSometimes(): void {
-    if (this.#unsaved >= this.#parts.saveEvery) this.save();
+    if (this.#unsaved === 0) return;
+    const isLate = this.#clock.now() - this.#savedMs >= SAVE_MS;
+    if (isLate || this.#unsaved >= this.#parts.saveEvery) this.save();
   }
 
   /** Syncs the output, and only then says in the map what is in it. */
@@ -90,6 +101,7 @@ export class SalvageWork {
     }
     this.#fresh.clear();
     this.#unsaved = 0;
+    this.#savedMs = this.#clock.now();
     this.#parts.hashes?.save();
     writeMap(this.#parts.files, this.#parts.path, this.map);
   }

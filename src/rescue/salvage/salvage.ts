@@ -21,12 +21,12 @@ import {
   type ByteRange,
   type Clock,
 } from "../../base/index.ts";
-import { nodeFiles, type HostFiles } from "../../os/index.ts";
+import { nodeFiles, type HostFile, type HostFiles } from "../../os/index.ts";
 import type { ScanOptions } from "../scan.ts";
 import { copyByPolicy, type Policy, type PolicyResult } from "./copy-by-policy.ts";
 import { copyListed } from "./copy-listed.ts";
 import type { CopyMap } from "./copy-map.ts";
-import { earlierWork } from "./earlier-work.ts";
+import { earlierWork, type EarlierWork } from "./earlier-work.ts";
 import type { Limits, ProbeCounts } from "./prober.ts";
 import { SalvageHashes } from "./salvage-hashes.ts";
 import { takeIdentity, writeIdentity } from "./salvage-identity.ts";
@@ -55,7 +55,7 @@ export interface SalvageOptions extends ScanOptions {
   readonly clock?: Clock;
   /** The map. @default OUT.map */
   readonly map?: string;
-  /** Bytes after which the output is synced and the map saved. @default 1 GiB */
+  /** Bytes after which the output is synced and the map saved, at the latest every 30 seconds. @default 1 GiB */
   readonly saveEvery?: number;
   /** Where output and map are written. @default the machine's own files */
   readonly files?: HostFiles;
@@ -119,17 +119,7 @@ export async function salvage(
     writeMap(files, map, earlier.map);
   }
   const file = files.open(out, { access: earlier.exists ? "write" : "create", lock: "exclusive" });
-  const areas = areasOf(source, options);
-  const work = new SalvageWork({
-    source,
-    output: new SalvageOutput(file, earlier.exists),
-    map: earlier.map,
-    path: map,
-    files,
-    areas,
-    ...(options.hash === true ? { hashes: new SalvageHashes(files, map) } : {}),
-    saveEvery: options.saveEvery ?? 1024 ** 3,
-  });
+  const work = workOn(file, earlier, { source, map, options });
   let ran: PolicyResult | undefined;
   try {
     if (file.size() !== source.size) {
@@ -147,6 +137,30 @@ export async function salvage(
     file.close();
   }
   return resultOf(work, { resumed, map, ran });
+}
+
+function workOn(
+  file: HostFile,
+  earlier: EarlierWork,
+  told: {
+    readonly source: SalvageSource;
+    readonly map: string;
+    readonly options: SalvageOptions;
+  },
+): SalvageWork {
+  const { source, map, options } = told;
+  const { files = nodeFiles, clock, hash = false, saveEvery = 1024 ** 3 } = options;
+  return new SalvageWork({
+    source,
+    output: new SalvageOutput(file, earlier.exists),
+    map: earlier.map,
+    path: map,
+    files,
+    areas: areasOf(source, options),
+    saveEvery,
+    ...(clock === undefined ? {} : { clock }),
+    ...(hash ? { hashes: new SalvageHashes(files, map) } : {}),
+  });
 }
 
 function resultOf(

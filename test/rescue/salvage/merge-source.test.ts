@@ -11,8 +11,8 @@ const A = { offset: 65_536, length: 4096 };
 const B = { offset: 262_144, length: 512 };
 const C = { offset: 524_288, length: 8192 };
 
-async function copyTo(files: CrashFiles, out: string, options: FailingOptions, from = bytes) {
-  await salvage(failingSource(from, options), out, { files, hash: true });
+async function copyTo(files: CrashFiles, out: string, options: FailingOptions) {
+  await salvage(failingSource(bytes, options), out, { files, hash: true });
 }
 
 function change(files: CrashFiles, path: string, offset: number): void {
@@ -58,7 +58,7 @@ describe("openCopies()", () => {
   test("refuses copies of two sources of equal size", async () => {
     const files = createCrashFiles();
     await copyTo(files, "/d/one", {});
-    await copyTo(files, "/d/two", {}, createPrng(7).bytes(SIZE));
+    await salvage(failingSource(createPrng(7).bytes(SIZE)), "/d/two", { files });
     await expect(openCopies(["/d/one", "/d/two"], { files })).rejects.toThrow(
       expect.objectContaining({ code: "ESTALE" }),
     );
