@@ -1,5 +1,5 @@
 /** log-record: lines of the audit log: a record comes back as it was, and nothing else comes back at all. */
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { decodeLine, encodeRecord, type LogRecord } from "../../../src/rescue/repair/log-record.ts";
 import { readLog, RepairLog, type LogDamage } from "../../../src/rescue/index.ts";

@@ -119,7 +119,7 @@ describe("repair() of copies from each other", () => {
 
   test("S62: two copies bad at the same place: told, with a bounded number of reads", async () => {
     const copies = await Promise.all([copyWith([[200, 8]]), copyWith([[200, 8]])]);
-    const [target, other] = copies as [MemoryTarget, MemoryTarget];
+    const [target, other] = copies;
     let reads = 0;
     const device = new Proxy(other.device, {
       get: (object, key) => {
