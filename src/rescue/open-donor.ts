@@ -40,6 +40,10 @@ export interface OpenDonorOptions {
 const SCHEMES: Readonly<Record<string, (name: DonorName) => Promise<Donor>>> = {
   http: openHttp,
   https: openHttp,
+  nbd: openExport,
+  nbds: openExport,
+  "nbd+unix": openExport,
+  "nbds+unix": openExport,
 };
 
 /**
@@ -118,6 +122,14 @@ async function openSingle(parsed: DonorName, path: string): Promise<Donor> {
       syscall: "open",
     });
   return singleFileDonor({ name, path, file });
+}
+
+/** An export of a block server: an image, wherever it is. */
+async function openExport(parsed: DonorName): Promise<Donor> {
+  const { name, place } = parsed;
+  if (parsed.path !== undefined)
+    throw new RangeError(`Want no path before the URI of a whole export: got "${name}"`);
+  return await imageOn(name, await openImage(place, { poison: await holesIn(parsed) }));
 }
 
 /** A URL that ends in "/" is a tree, another one an image, or one file where the name says of which path. */

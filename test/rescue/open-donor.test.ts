@@ -15,7 +15,6 @@ import {
   wholeTarget,
   type Repair,
 } from "../../src/rescue/index.ts";
-import { parseDonorName } from "../../src/rescue/donor-name.ts";
 import { MODIFIED_DATE, startServer, type WebServer } from "../donor/support/web-server.ts";
 import {
   FILES,
@@ -364,31 +363,7 @@ describe("openDonor() of a URL", () => {
   });
 });
 
-describe("parseDonorName()", () => {
-  const nothing = (): boolean => false;
-  test.each([
-    ["backup", { place: "backup" }],
-    ["a.img,map=a.map", { place: "a.img", map: "a.map" }],
-    ["https://h/x?y=1", { place: "https://h/x?y=1", scheme: "https" }],
-    ["HTTPS://h/x", { place: "HTTPS://h/x", scheme: "https" }],
-    ["/etc/x=https://h/y=z", { place: "https://h/y=z", scheme: "https", path: "/etc/x" }],
-    ["/etc/x=/backup/x,map=m", { place: "/backup/x", path: "/etc/x", map: "m" }],
-    ["https://h/a,map=b.map", { place: "https://h/a", scheme: "https", map: "b.map" }],
-  ])("takes %s apart", (name, parts) => {
-    const empty = { name, scheme: undefined, map: undefined, path: undefined };
-    expect(parseDonorName(name, nothing)).toEqual({ ...empty, ...parts });
-  });
-
-  test("what exists is what it is called", () => {
-    for (const name of ["/a=b", "x,map=y", "http://x"])
-      expect(parseDonorName(name, (path) => path === name)).toMatchObject({
-        place: name,
-        scheme: undefined,
-        map: undefined,
-        path: undefined,
-      });
-  });
-
+describe("openDonor()", () => {
   test("a directory that is named like a single file stays a tree", async () => {
     const tree = join(folder, "a=b");
     mkdirSync(tree);

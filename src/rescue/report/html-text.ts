@@ -42,9 +42,9 @@ export function escapeHtml(text: string): string {
   return visible(text).replace(/[&<>"'`]/g, (character) => MARKUP[character] ?? "");
 }
 
-/** A name: its direction is its own, and does not turn what stands beside it. */
+/** A name: it does not turn what stands beside it, and a path reads from its root on, whatever script its names are in. */
 export function nameHtml(text: string): string {
-  return `<bdi class="name">${escapeHtml(text)}</bdi>`;
+  return `<bdi dir="ltr" class="name">${escapeHtml(text)}</bdi>`;
 }
 
 /** A number for people: `12,345,678`. */

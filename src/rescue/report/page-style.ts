@@ -49,7 +49,7 @@ const MAP = `
 #by-state:focus-visible~[for=by-state],#by-owner:focus-visible~[for=by-owner]{outline:3px solid var(--link);outline-offset:2px}
 #by-state:checked~.owner-view,#by-owner:checked~.state-view{display:none}
 .view{margin-top:12px}.map{display:block;width:100%;height:auto;print-color-adjust:exact;-webkit-print-color-adjust:exact}
-.map .grid{stroke:var(--card);stroke-width:1.2;fill:none}.map .hatch{stroke:var(--card);stroke-width:1.6;fill:none}.map a:hover rect,.map a:focus rect{stroke:var(--ink);stroke-width:1.5}
+.map .grid{stroke:var(--card);stroke-width:1.2;fill:none}.map .hatch{stroke:var(--card);stroke-width:.9;fill:none}.map a:hover rect,.map a:focus rect{stroke:var(--ink);stroke-width:1.5}
 .map .lines{fill:url(#lines);pointer-events:none}.map>.s-lost,.map>a>.s-lost{fill:url(#lost)}.map rect{rx:1px}.map .lines,.map pattern rect{rx:0}.map .back{fill:var(--back)}
 .ends{display:flex;justify-content:space-between;gap:12px;color:var(--soft);font-size:.8rem;margin-top:6px}
 .legend{display:flex;flex-wrap:wrap;gap:6px 18px;margin:12px 0 0;padding:0;list-style:none;font-size:.875rem}

@@ -1,7 +1,13 @@
 /** Resources on web servers: only what is wanted is fetched, and no answer that is not whole and of one version becomes bytes. */
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { createServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createPrng, StorageError } from "../../../src/base/index.ts";
 import { openHttpResource } from "../../../src/donor/index.ts";
+import { hasProgram, removeTemporary, temporary } from "../../rescue/support/tree.ts";
 import {
   MODIFIED_DATE,
   reply,
@@ -9,6 +15,8 @@ import {
   type Misbehaviour,
   type WebServer,
 } from "../support/web-server.ts";
+
+afterAll(removeTemporary);
 
 const CONTENT = createPrng(5).bytes(3_000_000);
 let web: WebServer;
@@ -320,6 +328,29 @@ describe("openHttpResource()", () => {
       code: "ENXIO",
     });
   });
+
+  test.skipIf(!hasProgram("openssl"))(
+    "refuses a certificate that nobody vouches for, and says so",
+    async () => {
+      const folder = temporary();
+      const [key, cert] = [join(folder, "key.pem"), join(folder, "cert.pem")];
+      const made = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"];
+      const named = ["-subj", "/CN=localhost", "-keyout", key, "-out", cert];
+      execFileSync("openssl", [...made, ...named], { stdio: "ignore" });
+      const server = createServer({ key: readFileSync(key), cert: readFileSync(cert) });
+      await new Promise<void>((resolve) => {
+        server.listen(0, "127.0.0.1", resolve);
+      });
+      const { port } = server.address() as AddressInfo;
+      await expect(openHttpResource(`https://localhost:${port}/x`)).rejects.toMatchObject({
+        code: "ENXIO",
+        message: expect.stringContaining("certificate") as string,
+      });
+      await new Promise<void>((resolve) => {
+        server.close(() => resolve());
+      });
+    },
+  );
 
   test.each(["ftp://host/x", "http://user:secret@host/x", "nonsense"])(
     "refuses %s",
