@@ -86,7 +86,8 @@ export class Transmission {
 
   /** Where the next bytes may land, if that helps. */
   space(): Uint8Array | undefined {
-    return this.#have > 0 ? undefined : this.#payload?.space();
+    // While a piece is being stored, its buffer is in use.
+    return this.#have > 0 || this.#busy ? undefined : this.#payload?.space();
   }
 
   /** Takes bytes from `from` on. @returns where it stopped: the end, or where nothing more can be taken now */

@@ -14,7 +14,7 @@ import { ExportList } from "../../src/nbd/index.ts";
 import { CrashError, createCrashFiles, type CrashFiles } from "../../src/testing/index.ts";
 import { randomSeed } from "../base/seed.ts";
 import { Peer } from "../nbd/support/peer.ts";
-import type { Ask } from "../nbd/support/session.ts";
+import { turnsUntil, type Ask } from "../nbd/support/session.ts";
 
 const PATH = "/images/disk.img";
 const SIZE = 16_384;
@@ -122,9 +122,8 @@ async function run(
     for (const ask of asks) {
       if (ask.command !== FLUSH) ledger.begin(ask);
       peer.send(peer.request(ask.command, ask));
-      while (peer.unread === 0 && crash === undefined)
-        await new Promise((resolve) => setImmediate(resolve));
-      if (crash !== undefined) throw crash;
+      await turnsUntil(() => peer.unread > 0 || crash !== undefined);
+      if (crash instanceof Error) throw crash;
       const [answer] = await peer.reply();
       ledger.noteBad(device);
       if ((answer?.errno ?? 0) !== 0) continue;

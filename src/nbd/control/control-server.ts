@@ -19,6 +19,7 @@ import {
 } from "../../device/index.ts";
 import { MappedManagedDevice } from "../../mapper/index.ts";
 import { describeTarget, survey } from "../../rescue/index.ts";
+import { connectControl } from "./control-client.ts";
 import { controlPath, reachablePath } from "./control-address.ts";
 import {
   errorLine,
@@ -62,8 +63,16 @@ export class ControlServer {
     this.#server = createServer((socket) => void this.#serve(socket));
   }
 
-  /** Begins to listen; whoever holds the image's lock owns the socket, so one that is there is a dead server's. @throws {StorageError} */
+  /**
+   * Begins to listen, where no other server of the image does: that one serves it for reading as this one does, or it would hold the lock. A socket that
+   * nobody answers at is a dead server's.
+   *
+   * @throws {StorageError}
+   */
   async listen(): Promise<void> {
+    const other = await connectControl(this.#options.image);
+    other?.close();
+    if (other !== undefined) return;
     rmSync(this.#path, { force: true });
     const reachable = reachablePath(this.#path);
     try {
@@ -82,6 +91,7 @@ export class ControlServer {
 
   /** Ends; commands under way are cut off. */
   async close(): Promise<void> {
+    if (!this.#server.listening) return;
     const closed = once(this.#server, "close");
     this.#server.close();
     for (const socket of this.#sockets) socket.destroy();

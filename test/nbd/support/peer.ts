@@ -62,6 +62,8 @@ export class Peer {
   readonly connection: Connection;
   readonly #receiver: WireReceiver;
   #came: Buffer = Buffer.alloc(0);
+  #unsent: Buffer = Buffer.alloc(0);
+  #space: Uint8Array | undefined;
   paused = false;
   ended = false;
   destroyed = false;
@@ -102,7 +104,10 @@ export class Peer {
         release();
       },
       pause: () => void (peer.paused = true),
-      resume: () => void (peer.paused = false),
+      resume: () => {
+        peer.paused = false;
+        peer.#push();
+      },
       end: () => void (peer.ended = true),
       destroy: () => void (peer.destroyed = true),
     };
@@ -119,14 +124,22 @@ export class Peer {
     return this.#came.length;
   }
 
-  /** Sends bytes as a socket gives them: into the space that the server wants them in. */
+  /**
+   * Sends bytes as a socket gives them: none while it is paused, and into the space that the server named right after it took those before.
+   */
   send(bytes: Uint8Array): void {
-    for (let at = 0; at < bytes.length && !this.ended && !this.destroyed;) {
-      const space = this.#receiver.space();
-      const count = Math.min(space.length, bytes.length - at);
-      space.set(bytes.subarray(at, at + count));
+    this.#unsent = Buffer.concat([this.#unsent, bytes]);
+    this.#push();
+  }
+
+  #push(): void {
+    while (this.#unsent.length > 0 && !this.paused && !this.ended && !this.destroyed) {
+      const space = this.#space ?? this.#receiver.space();
+      const count = Math.min(space.length, this.#unsent.length);
+      space.set(this.#unsent.subarray(0, count));
+      this.#unsent = this.#unsent.subarray(count);
       this.#receiver.receive(space.subarray(0, count));
-      at += count;
+      this.#space = this.#receiver.space();
     }
   }
 

@@ -21,6 +21,14 @@ export interface Outcome {
 /** Longest answer that a conversation may get, in bytes. */
 const OUT_MAX = 64 * 1024 * 1024;
 
+/** Lets the event loop turn until something is so. @throws {Error} where it never is */
+export async function turnsUntil(what: () => boolean): Promise<void> {
+  for (let turns = 0; !what(); turns += 1) {
+    if (turns > 1_000_000) throw new Error("It hangs");
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
 /** Gives pieces to a new connection, one after another as it takes them, and waits until nothing is under way. */
 export async function converse(
   exports: ExportList,
@@ -60,13 +68,10 @@ export async function converse(
   for (const piece of pieces) {
     if (ended) break;
     receiver?.receive(piece);
-    for (let turns = 0; !ended && !isIdle(); turns += 1) {
-      if (turns > 100_000) throw new Error(`Hangs: ${JSON.stringify(connection.status)}`);
-      await new Promise((resolve) => setImmediate(resolve));
-    }
+    await turnsUntil(() => ended || isIdle());
   }
   receiver?.ended();
-  while (connection.status.underWay > 0) await new Promise((resolve) => setImmediate(resolve));
+  await turnsUntil(() => connection.status.underWay === 0);
   connection.destroy();
   return { out: Buffer.concat(out), ended };
 }
@@ -121,17 +126,11 @@ export function requests(asks: readonly Ask[], isExtended: boolean): Buffer {
  * @returns what is wrong; empty where nothing is
  */
 export function readProblems(ask: ByteRange, chunks: readonly Chunk[]): string[] {
-  const problems: string[] = [];
+  const problems = chunks.flatMap((chunk, index) =>
+    chunk.isDone === (index === chunks.length - 1) ? [] : [`DONE at ${index}`],
+  );
   const content = new RangeSet();
-  const errors: number[] = [];
-  for (const [index, chunk] of chunks.entries()) {
-    const isLast = index === chunks.length - 1;
-    if (chunk.isDone !== isLast) problems.push(`DONE at ${index}`);
-    if (chunk.type === "error") {
-      if (chunk.offset === undefined) problems.push("an error without an offset");
-      else if (errors.includes(chunk.offset)) problems.push(`${chunk.offset} told twice`);
-      else errors.push(chunk.offset);
-    }
+  for (const chunk of chunks) {
     if (chunk.type !== "data" && chunk.type !== "hole") continue;
     const range = { offset: chunk.offset ?? -1, length: chunk.length ?? 0 };
     if (range.length === 0) problems.push("empty content");
@@ -139,6 +138,8 @@ export function readProblems(ask: ByteRange, chunks: readonly Chunk[]): string[]
     if (content.intersects(range.offset, range.length)) problems.push("content twice");
     content.add(range.offset, range.length);
   }
+  const errors = chunks.filter(({ type }) => type === "error").map(({ offset }) => offset ?? -1);
+  if (new Set(errors).size < errors.length) problems.push("an offset told twice");
   const gaps = [...content.gaps(ask.offset, ask.length)];
   for (const error of errors)
     if (!gaps.some((gap) => error >= gap.offset && error < endOf(gap)))
