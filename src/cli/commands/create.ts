@@ -1,7 +1,13 @@
 /** theriac create: makes an image that fails as it is told, or puts a list beside an image that is there. */
 import { Option } from "commander";
 import { formatSize } from "../../base/index.ts";
-import { adoptImage, CLEAR_KINDS, createImage, type ClearKind } from "../../device/index.ts";
+import {
+  adoptImage,
+  CLEAR_KINDS,
+  createImage,
+  isNbdUri,
+  type ClearKind,
+} from "../../device/index.ts";
 import { isStackPath } from "../../mapper/index.ts";
 import { countArgument, powerOfTwoArgument, sizeArgument } from "../arguments.ts";
 import type { CommandModule } from "../command.ts";
@@ -40,6 +46,8 @@ export const create: CommandModule<CreateOptions> = {
     }
     if (isStackPath(image))
       throw new RangeError(`Cannot create ${image}: a name that ends in .stack is a stack's`);
+    if (isNbdUri(image))
+      throw new RangeError(`Cannot create ${image}: want a path, and not where a server is`);
     const settings = {
       ...(poisonUnit === undefined ? {} : { poisonUnit }),
       ...(clearUnit === undefined ? {} : { clearUnit }),

@@ -1,7 +1,7 @@
 /** theriac inject: tells a simulated image which ranges fail, and how. */
 import { Option } from "commander";
 import { checkRange, StorageError, type ByteRange } from "../../base/index.ts";
-import { FAULT_KINDS, SimulatedDevice, type FaultyDevice } from "../../device/index.ts";
+import { FAULT_KINDS, isNbdUri, SimulatedDevice, type FaultyDevice } from "../../device/index.ts";
 import { isStackPath, MappedManagedDevice, openImage } from "../../mapper/index.ts";
 import type { FaultKind } from "../../poison/index.ts";
 import { readPoisonList } from "../../rescue/index.ts";
@@ -118,7 +118,9 @@ async function openSimulated(image: string): Promise<FaultyDevice> {
   await device.close();
   const wish = isStackPath(image)
     ? "not all of it stands on simulated images"
-    : `it is no simulated image: theriac create ${image} --adopt makes it one`;
+    : isNbdUri(image)
+      ? "NBD has no word for it: inject where the image is"
+      : `it is no simulated image: theriac create ${image} --adopt makes it one`;
   throw new StorageError("EOPNOTSUPP", `Cannot inject into ${image}: ${wish}`, {
     path: image,
     syscall: "inject",

@@ -135,10 +135,11 @@ export class NbdHealer {
   async #overwrite({ offset, data }: HealWrite): Promise<void> {
     const { list, writer, reader, capabilities } = this.#parts;
     const range = { offset, length: data.length };
-    if (this.#cutUnits(range, capabilities.clearUnit).length > 0)
+    const reach = list.inTheWay(range, this.unit);
+    if (reach.some((bad) => bad.offset < range.offset || endOf(bad) > endOf(range)))
       throw this.error(
         range,
-        `units of ${capabilities.clearUnit} bytes fail and heal as a whole, and there is no data for the rest of one`,
+        `units of ${capabilities.clearUnit} bytes fail and heal as a whole, and there is no data for the rest of what is bad in one`,
       );
     await writer.writeDurably(data, offset);
     const back = new Uint8Array(data.length);

@@ -32,6 +32,7 @@ import {
 import { anyBad } from "../states.ts";
 import { NbdHealer } from "./healer.ts";
 import type { RemoteDevice } from "./open-nbd.ts";
+import { markersIn } from "./markers-in.ts";
 import { RangeGate } from "./range-gate.ts";
 import type { NbdReader } from "./reader.ts";
 import type { RemoteList } from "./remote-list.ts";
@@ -91,6 +92,19 @@ export class NbdDevice implements RemoteDevice {
   }
 
   async #read(into: Uint8Array, offset: number, mode: AccessMode): Promise<ReadResult> {
+    const result = await this.#readAround(into, offset, mode);
+    const { list, reader } = this.#parts;
+    if (list.isTold) return result;
+    const given = { bytes: into, offset, missing: result.missing };
+    const markers = await markersIn(reader, given, this.size);
+    if (markers.length === 0) return result;
+    list.lost(markers);
+    const holes: BadRange[] = [...result.missing];
+    for (const { offset: at, length } of markers) holes.push({ offset: at, length, state: "lost" });
+    return resultOf(holes, { offset, length: into.length }, mode);
+  }
+
+  async #readAround(into: Uint8Array, offset: number, mode: AccessMode): Promise<ReadResult> {
     const { list, reader } = this.#parts;
     const range = { offset, length: into.length };
     if (list.view.empty) {

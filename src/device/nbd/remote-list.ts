@@ -86,6 +86,11 @@ export class RemoteList {
     this.ledger.mark(changes);
   }
 
+  /** Lists what markers say is lost. */
+  lost(ranges: readonly ByteRange[]): void {
+    this.ledger.mark(inState(ranges, "lost"));
+  }
+
   /** Marks made here. */
   recordBad(range: ByteRange, state: "poisoned" | "lost"): void {
     this.#own.add(range.offset, range.length);

@@ -190,6 +190,28 @@ describe("NbdDevice over a foreign server", () => {
     expect((await missingOf(device))[1]).toEqual({ offset: 5632, length: 1024, state: "poisoned" });
   });
 
+  test("R1: a marker is lost bytes and no data, however a read cuts it, until it is written", async () => {
+    const source = disk();
+    const marked = await exports.open(await exports.serve(source));
+    await marked.clear({ offset: 5120, length: 512 });
+    const device = await exports.open(await exports.serve(source));
+    const lost = { offset: 5120, length: 512, state: "lost" as const };
+    for (const [offset, length] of [
+      [5100, 600],
+      [5150, 30],
+      [5130, 200],
+      [5119, 40],
+    ] as const) {
+      const { missing } = await device.read(new Uint8Array(length), offset);
+      const start = Math.max(offset, lost.offset);
+      const end = Math.min(offset + length, 5632);
+      expect(missing).toEqual([{ offset: start, length: end - start, state: "lost" }]);
+    }
+    expect(await missingOf(device)).toEqual([lost]);
+    await device.write(content.subarray(5120, 5632), 5120);
+    expect(await missingOf(device)).toEqual([]);
+  });
+
   test("reads and writes whole blocks of a server that takes no others, and splits what is too long", async () => {
     const source = disk();
     const sizes = { minimum: 4096, preferred: 4096, maximum: 65_536 };
