@@ -14,13 +14,13 @@ import type {
   OwnedRange,
   Problem,
 } from "../file-map.ts";
-import type { BlockSource } from "./block-reader.ts";
+import type { BlockSource } from "../block-reader.ts";
 import { scanClaims } from "./claims.ts";
 import { INODE_FLAGS, isInUse, kindOf, modifiedNs, type Inode } from "./inode.ts";
 import { inodesOf, slotChunks } from "./inode-scan.ts";
 import { extentsOf } from "./inode-map.ts";
 import { lookupPath } from "./lookup.ts";
-import type { NameTable } from "./name-table.ts";
+import type { NameTable } from "../name-table.ts";
 import { openExt4Volume, type OpenVolumeOptions } from "./open-volume.ts";
 import { ownersOf } from "./owners.ts";
 import { collectNames, type WantedNames } from "./paths.ts";
@@ -28,7 +28,7 @@ import { readInode } from "./read-inode.ts";
 import { StaticMap } from "./static-map.ts";
 import type { Ext4Volume } from "./volume.ts";
 import { checksumsOk } from "./verify-metadata.ts";
-import { WantedBlocks } from "./wanted-blocks.ts";
+import { WantedBlocks } from "../wanted-blocks.ts";
 
 /**
  * Opens the map of an ext4 volume.

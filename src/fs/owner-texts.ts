@@ -1,5 +1,5 @@
 /** Owner texts: one sentence for people for each thing that a range can hold. docs/owners.md says more. */
-import type { OwnerKind, OwnerWhat } from "../file-map.ts";
+import type { OwnerKind, OwnerWhat } from "./file-map.ts";
 import type { OwnerDraft } from "./owner-draft.ts";
 
 const TEXTS: Readonly<Record<OwnerWhat, readonly [OwnerKind, string]>> = {

@@ -1,8 +1,8 @@
 /**
  * Owner drafts: owners before paths are known, on segments of bytes that are cut, merged and clipped before they are told.
  */
-import { endOf, type ByteRange } from "../../base/index.ts";
-import type { OwnedRange, Owner, OwnerKind, OwnerWhat } from "../file-map.ts";
+import { endOf, type ByteRange } from "../base/index.ts";
+import type { OwnedRange, Owner, OwnerKind, OwnerWhat } from "./file-map.ts";
 
 /** One owner of a segment. All have the same fields, because there are as many as there is damage. */
 export interface OwnerDraft {
