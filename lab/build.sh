@@ -4,8 +4,8 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 lab=$(realpath -m "${LAB:-$here/../.work/lab}")
-packages=(qemu-system-x86 linux-image-amd64 linux-headers-amd64 linux-source gcc binutils libc6-dev make xz-utils busybox-static cpio kmod ndctl e2fsprogs dmsetup lvm2 mdadm)
-drivers=(ext4 loop crc32c_generic crc32c_intel dm-mod dm-mirror dm-raid linear raid0 raid1 raid10 dm-log-writes dm-writecache virtio_pci virtio_scsi sd_mod 9pnet_virtio 9p)
+packages=(qemu-system-x86 linux-image-amd64 linux-headers-amd64 linux-source gcc binutils libc6-dev make xz-utils busybox-static cpio kmod ndctl e2fsprogs xfsprogs dmsetup lvm2 mdadm)
+drivers=(ext4 xfs loop crc32c_generic crc32c_intel dm-mod dm-mirror dm-raid linear raid0 raid1 raid10 dm-log-writes dm-writecache virtio_pci virtio_scsi sd_mod 9pnet_virtio 9p)
 
 fail() {
   echo "lab: $*" >&2
@@ -98,7 +98,7 @@ build_initramfs() {
   rm -rf "$root" && mkdir -p "$root"/{bin,proc,sys,dev,tmp,mnt,etc,run,shared}
   cp "$(command -v busybox)" "$root/bin/"
   for name in $(busybox --list | grep -vx busybox); do ln -sf busybox "$root/bin/$name"; done
-  for name in kmod ndctl mkfs.ext4 debugfs dmsetup lvm mdadm; do put "$name"; done
+  for name in kmod ndctl mkfs.ext4 debugfs xfs_io dmsetup lvm mdadm; do put "$name"; done
   for name in modprobe depmod insmod lsmod; do ln -sf kmod "$root/bin/$name"; done
   put_modules
   gcc -std=c11 -O2 -Wall -Wextra -Werror -static -o "$root/bin/record" "$here"/recorder/*.c

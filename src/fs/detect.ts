@@ -3,6 +3,7 @@ import { endOf, isPromise, StorageError, type MaybePromise } from "../base/index
 import type { Device, ReadResult } from "../device/index.ts";
 import { isExt4, openExt4Map } from "./ext4/index.ts";
 import type { FileMap } from "./file-map.ts";
+import { isXfs, openXfsMap } from "./xfs/index.ts";
 
 /** What a map is opened from: bytes, and which of them are missing. */
 export type MapSource = Pick<Device, "size" | "read">;
@@ -24,7 +25,7 @@ const OTHERS: readonly {
   // The journal's superblock stands in the block after ext4's: jbd2 magic number, JBD2_SUPERBLOCK_V2.
   { name: "an external ext4 journal", offset: 2048, magic: [0xc0, 0x3b, 0x39, 0x98, 0, 0, 0, 4] },
   { name: "an external ext4 journal", offset: 4096, magic: [0xc0, 0x3b, 0x39, 0x98, 0, 0, 0, 4] },
-  { name: "XFS", offset: 0, magic: [0x58, 0x46, 0x53, 0x42] },
+  { name: "XFS, of a form that cannot be read", offset: 0, magic: [0x58, 0x46, 0x53, 0x42] },
   { name: "btrfs", offset: 0x10040, magic: [0x5f, 0x42, 0x48, 0x52, 0x66, 0x53, 0x5f, 0x4d] },
   { name: "F2FS", offset: 1024, magic: [0x10, 0x20, 0xf5, 0xf2] },
   { name: "swap space", offset: 4086, magic: [0x53, 0x57, 0x41, 0x50] },
@@ -52,6 +53,7 @@ export async function openFileMap(
 ): Promise<FileMap> {
   const volume = part(source, options);
   if (await isExt4(volume)) return openExt4Map(volume);
+  if (await isXfs(volume)) return openXfsMap(volume);
   throw new StorageError("EBADMSG", await whyNone(volume));
 }
 
@@ -96,5 +98,5 @@ async function whyNone(volume: MapSource): Promise<string> {
   if (missing.some((range) => range.offset < 2048)) {
     return "There is no file system that can be read: the place of its superblock is bad, and no backup was found";
   }
-  return "There is no file system that is known here: no ext4 superblock at byte 1024, nor a backup of one";
+  return "There is no file system that is known here: no ext4 superblock at byte 1024, no XFS superblock at byte 0, nor a backup of one";
 }

@@ -48,6 +48,15 @@ export const OWNER_WHATS = [
   "bad-blocks",
   "mmp",
   "reserved-inode",
+  "free-space-header",
+  "inode-header",
+  "free-list",
+  "free-space-tree",
+  "inode-tree",
+  "reverse-map-tree",
+  "reference-count-tree",
+  "realtime-bitmap",
+  "realtime-summary",
   "partition-table",
   // kind "journal"
   "journal-superblock",
@@ -59,6 +68,8 @@ export const OWNER_WHATS = [
   "unwritten",
   "cluster-slack",
   "padding",
+  "tree-reserve",
+  "copy-on-write",
   // kind "free"
   "free-space",
   "free-inode",
@@ -80,6 +91,8 @@ export interface Owner {
   /** Byte ranges in the file (kinds file, directory, slack, journal), or in the structure where that says something. */
   readonly ranges: readonly ByteRange[];
   readonly what: OwnerWhat;
+  /** Set where the file system shares the range between its owners on purpose (reflink): one write heals it for all. */
+  readonly shared?: boolean;
   /** One sentence for people: what the loss means, or why the owner is unknown. */
   readonly why: string;
 }
@@ -136,9 +149,10 @@ export interface JournalState {
   /**
    * "none": no journal, or it is empty; "replayed": a dirty journal was replayed in memory, so the device is older than
    * the map; "external": the journal is on another device, so owners are as of its last checkpoint;
+   * "checkpoint": it is dirty, and this map does not replay it, so owners are as of its last checkpoint;
    * "unreadable": it is dirty and cannot be replayed whole.
    */
-  readonly status: "none" | "replayed" | "external" | "unreadable";
+  readonly status: "none" | "replayed" | "external" | "checkpoint" | "unreadable";
   /** Whether a repair of file data must be refused: an owner may have moved. */
   readonly pending: boolean;
   /** Sequence number of the journal, to compare generations. */
@@ -148,8 +162,10 @@ export interface JournalState {
 
 /** The map of one volume. Offsets are bytes of the volume; inode numbers are the file system's. */
 export interface FileMap {
-  /** Its name: "ext4". */
+  /** Its name: "ext4", "xfs". */
   readonly filesystem: string;
+  /** The program that checks and rebuilds its metadata, as it is called: "e2fsck -f". */
+  readonly checker: string;
   /** UUID in lower case with dashes. */
   readonly uuid: string;
   readonly label: string;

@@ -16,5 +16,5 @@ export {
   type OwnerWhat,
   type Problem,
 } from "./file-map.ts";
-export { nameToText, textToName } from "./ext4/index.ts";
+export { nameToText, textToName } from "./names.ts";
 export { openFileMap, type FileMapOptions, type MapSource } from "./detect.ts";

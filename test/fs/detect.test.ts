@@ -15,7 +15,7 @@ test("openFileMap() says that there is nothing, and what it looks like instead",
   );
   const xfs = new Uint8Array(MIB);
   xfs.set(Buffer.from("XFSB"));
-  await expect(openFileMap(memorySource(xfs))).rejects.toThrow("looks like XFS");
+  await expect(openFileMap(memorySource(xfs))).rejects.toThrow("looks like XFS, of a form");
   await expect(openFileMap(memorySource(new Uint8Array(100)))).rejects.toThrow(StorageError);
   await expect(openFileMap(memorySource(new Uint8Array(0)))).rejects.toThrow(StorageError);
 });

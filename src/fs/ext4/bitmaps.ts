@@ -11,8 +11,8 @@ import type { Problem } from "../file-map.ts";
 import { hasDescriptorChecksums, hasFeature } from "./features.ts";
 import type { Geometry } from "./geometry.ts";
 import type { DescriptorTable, ReadBlocks } from "./group-descriptors.ts";
-import { isBad } from "./block-reader.ts";
-import { whenReady } from "./ready.ts";
+import { isBad } from "../block-reader.ts";
+import { whenReady } from "../ready.ts";
 import type { AllocatedRun, BlockRead } from "./volume.ts";
 
 type Kind = "block" | "inode";

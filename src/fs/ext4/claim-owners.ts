@@ -4,7 +4,8 @@
  * A claim is believed only of an inode whose checksum is right. Content ends at the size: what is allocated behind is slack, or the
  * verity tree, which begins at the next 64 KiB (kernel: fs/ext4/verity.c).
  */
-import { isPromise, roundUp } from "../../base/index.ts";
+import { isPromise, roundUp, type ByteRange } from "../../base/index.ts";
+import type { ClaimPiece, ClaimTeller } from "../claim-sweep.ts";
 import type { Claim, ScanResult } from "./claims.ts";
 import { hashTreeBlocks } from "./directory.ts";
 import { hasFeature } from "./features.ts";
@@ -19,8 +20,8 @@ import {
 import { journalAreas, type JournalAreas } from "./journal-areas.ts";
 import { mapInode } from "./inode-map.ts";
 import { readDirectoryBlock } from "./lookup.ts";
-import type { OwnerDraft } from "./owner-draft.ts";
-import { draftOf, unknownDraft } from "./owner-texts.ts";
+import type { OwnerDraft } from "../owner-draft.ts";
+import { draftOf, unknownDraft } from "../owner-texts.ts";
 import { whyUnbelieved } from "./partial-slot.ts";
 import type { StaticMap } from "./static-map.ts";
 import type { Superblock } from "./superblock.ts";
@@ -38,20 +39,8 @@ type SpecialUse =
   | "orphan-file"
   | "reserved-inode";
 
-/** A piece of a claim: `length` bytes from the piece's start, or what is left of it after the pieces before. */
-export interface ClaimPiece {
-  readonly length: number;
-  readonly owner: OwnerDraft;
-}
-
-/** Where a piece of a claim lies: bytes of the volume. */
-export interface PiecePlace {
-  readonly offset: number;
-  readonly length: number;
-}
-
 /** Tells what claims are. Made once for a scan, because directories' trees and the journal's areas are read ahead. */
-export class ClaimOwners {
+export class ClaimOwners implements ClaimTeller<Claim> {
   readonly #volume: Ext4Volume;
   readonly #scan: ScanResult;
   /** Uses of the inodes that the superblock or their number gives one. */
@@ -95,7 +84,7 @@ export class ClaimOwners {
   }
 
   /** Pieces of the part of a claim at `place`, in order; their lengths add up to it. */
-  pieces(claim: Claim, place: PiecePlace): readonly ClaimPiece[] {
+  pieces(claim: Claim, place: ByteRange): readonly ClaimPiece[] {
     const { blockSize } = this.#volume.superblock;
     const { length } = place;
     const doubt = this.doubt(claim);

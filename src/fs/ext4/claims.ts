@@ -27,7 +27,7 @@ import { SlotFilter } from "./slot-filter.ts";
 import type { StaticMap } from "./static-map.ts";
 import { TreeWalker, type HiddenPart, type MappedRun, type TreeRoot } from "./tree-walker.ts";
 import type { Ext4Volume } from "./volume.ts";
-import { WantedBlocks } from "./wanted-blocks.ts";
+import { WantedBlocks } from "../wanted-blocks.ts";
 import { wordsOf } from "./words.ts";
 
 /** What an inode claims a block for. */

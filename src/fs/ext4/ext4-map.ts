@@ -5,6 +5,8 @@
  * call of `paths` on, the names.
  */
 import type { ByteRange } from "../../base/index.ts";
+import { CallQueue } from "../call-queue.ts";
+import { unknownExtent } from "../extents.ts";
 import type {
   Extent,
   ExtentOptions,
@@ -14,13 +16,13 @@ import type {
   OwnedRange,
   Problem,
 } from "../file-map.ts";
-import type { BlockSource } from "./block-reader.ts";
+import type { BlockSource } from "../block-reader.ts";
 import { scanClaims } from "./claims.ts";
 import { INODE_FLAGS, isInUse, kindOf, modifiedNs, type Inode } from "./inode.ts";
 import { inodesOf, slotChunks } from "./inode-scan.ts";
 import { extentsOf } from "./inode-map.ts";
 import { lookupPath } from "./lookup.ts";
-import type { NameTable } from "./name-table.ts";
+import type { NameTable } from "../name-table.ts";
 import { openExt4Volume, type OpenVolumeOptions } from "./open-volume.ts";
 import { ownersOf } from "./owners.ts";
 import { collectNames, type WantedNames } from "./paths.ts";
@@ -28,7 +30,7 @@ import { readInode } from "./read-inode.ts";
 import { StaticMap } from "./static-map.ts";
 import type { Ext4Volume } from "./volume.ts";
 import { checksumsOk } from "./verify-metadata.ts";
-import { WantedBlocks } from "./wanted-blocks.ts";
+import { WantedBlocks } from "../wanted-blocks.ts";
 
 /**
  * Opens the map of an ext4 volume.
@@ -45,11 +47,12 @@ export async function openExt4Map(
 
 class Ext4Map implements FileMap {
   readonly filesystem = "ext4";
+  readonly checker = "e2fsck -f";
   readonly #volume: Ext4Volume;
   #statics: StaticMap | undefined;
   #names: NameTable | undefined;
   #pathCalls = 0;
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #calls = new CallQueue();
 
   constructor(volume: Ext4Volume) {
     this.#volume = volume;
@@ -86,11 +89,11 @@ class Ext4Map implements FileMap {
 
   owners(ranges: Iterable<ByteRange>): Promise<readonly OwnedRange[]> {
     const asked = [...ranges];
-    return this.#alone(() => ownersOf(this.#volume, this.#staticMap, asked));
+    return this.#calls.run(() => ownersOf(this.#volume, this.#staticMap, asked));
   }
 
   extents(inode: number, options: ExtentOptions = {}): Promise<readonly Extent[]> {
-    return this.#alone(async () => {
+    return this.#calls.run(async () => {
       const found = await this.#find(inode);
       if (typeof found === "string") return unknownExtent(found, options);
       if (this.#volume.unsettled.inodes.has(inode)) {
@@ -104,20 +107,20 @@ class Ext4Map implements FileMap {
   }
 
   info(inode: number): Promise<FileInfo | undefined> {
-    return this.#alone(async () => {
+    return this.#calls.run(async () => {
       const found = await this.#find(inode);
       return typeof found === "string" ? undefined : infoOf(found);
     });
   }
 
   lookup(path: string): Promise<number | undefined> {
-    return this.#alone(async () =>
+    return this.#calls.run(async () =>
       this.#unknown === undefined ? lookupPath(this.#volume, this.#staticMap, path) : undefined,
     );
   }
 
   paths(inode: number): Promise<readonly string[]> {
-    return this.#alone(async () => {
+    return this.#calls.run(async () => {
       if (this.#unknown !== undefined) return [];
       this.#pathCalls += 1;
       if (this.#pathCalls > 1) this.#names ??= await this.#collect("all");
@@ -128,21 +131,21 @@ class Ext4Map implements FileMap {
 
   async *files(): AsyncGenerator<FileInfo & { readonly paths: readonly string[] }> {
     if (this.#unknown !== undefined) return;
-    const names = await this.#alone(async () => (this.#names ??= await this.#collect("all")));
+    const names = await this.#calls.run(async () => (this.#names ??= await this.#collect("all")));
     for (const place of slotChunks(this.#volume)) {
-      const inodes = await this.#alone(() => inodesOf(this.#volume, place));
+      const inodes = await this.#calls.run(() => inodesOf(this.#volume, place));
       for (const inode of inodes) yield { ...infoOf(inode), paths: names.pathsOf(inode.number) };
     }
   }
 
   verifyMetadata(range: ByteRange): Promise<boolean | undefined> {
-    return this.#alone(async () =>
+    return this.#calls.run(async () =>
       checksumsOk(this.#volume, await ownersOf(this.#volume, this.#staticMap, [range])),
     );
   }
 
   used(): Promise<Iterable<ByteRange>> {
-    return this.#alone(async () => usedRanges(this.#volume));
+    return this.#calls.run(async () => usedRanges(this.#volume));
   }
 
   get #staticMap(): StaticMap {
@@ -171,13 +174,6 @@ class Ext4Map implements FileMap {
     });
     return collectNames(this.#volume, directories, wanted);
   }
-
-  /** Runs one call after the other. */
-  #alone<T>(call: () => Promise<T>): Promise<T> {
-    const result = this.#last.then(call, call);
-    this.#last = result.catch(() => undefined);
-    return result;
-  }
 }
 
 function infoOf(inode: Inode): FileInfo {
@@ -191,15 +187,6 @@ function infoOf(inode: Inode): FileInfo {
     encrypted: (inode.flags & INODE_FLAGS.encrypt) !== 0,
     verity: (inode.flags & INODE_FLAGS.verity) !== 0,
   };
-}
-
-function unknownExtent(why: string, options: ExtentOptions): readonly Extent[] {
-  const offset = options.offset ?? 0;
-  const length = Math.min(
-    options.length ?? Number.MAX_SAFE_INTEGER,
-    Number.MAX_SAFE_INTEGER - offset,
-  );
-  return length > 0 ? [{ offset, length, kind: "unknown", why }] : [];
 }
 
 /** Everything but what a trusted bitmap says is free. */

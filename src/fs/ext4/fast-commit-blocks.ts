@@ -3,7 +3,7 @@
  *
  * Nothing is written to the volume. Memory is bounded: hostile fast commits may name every inode there is.
  */
-import type { Overlay, OverlayEntry } from "./block-reader.ts";
+import type { Overlay, OverlayEntry } from "../block-reader.ts";
 import type { Ext4Volume } from "./volume.ts";
 
 /** Most bytes of changed blocks that are kept. */

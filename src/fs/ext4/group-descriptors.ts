@@ -7,7 +7,7 @@
  */
 import { crc16, crc32c, crc32cWord, type MaybePromise } from "../../base/index.ts";
 import type { Problem } from "../file-map.ts";
-import { isBad } from "./block-reader.ts";
+import { isBad } from "../block-reader.ts";
 import { littleEndian } from "./checksums.ts";
 import { hasDescriptorChecksums, hasFeature } from "./features.ts";
 import type { Geometry } from "./geometry.ts";

@@ -1,4 +1,3 @@
 /** ext4: the map of an ext2, ext3 or ext4 file system, from its own metadata. */
 export { openExt4Map } from "./ext4-map.ts";
-export { nameToText, textToName } from "./names.ts";
 export { isExt4 } from "./superblock-search.ts";

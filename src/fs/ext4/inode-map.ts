@@ -1,4 +1,5 @@
 /** Inode map: what all of one file stands on, from its extent tree, block map or inline data, as runs and as extents. */
+import { cutExtents, fillHoles } from "../extents.ts";
 import type { Extent, ExtentOptions } from "../file-map.ts";
 import {
   INODE_FLAGS,
@@ -112,44 +113,7 @@ function toExtents(
       why: part.why,
     })),
   ];
-  parts.sort((one, other) => one.offset - other.offset);
-  const filled: Extent[] = [];
-  let at = 0;
-  for (const part of parts) {
-    if (part.offset + part.length <= at) continue;
-    if (part.offset > at) filled.push({ offset: at, length: part.offset - at, kind: "hole" });
-    filled.push(clip(part, at, Number.MAX_SAFE_INTEGER));
-    at = part.offset + part.length;
-  }
-  if (at < end) filled.push({ offset: at, length: end - at, kind: "hole" });
-  return filled;
-}
-
-/** The part of an extent inside `[start, end)`. */
-function clip(extent: Extent, start: number, end: number): Extent {
-  const from = Math.max(start, extent.offset);
-  const to = Math.min(end, extent.offset + extent.length);
-  const device =
-    extent.device === undefined ? {} : { device: extent.device + (from - extent.offset) };
-  return { ...extent, offset: from, length: to - from, ...device };
-}
-
-/** Joins neighbours that continue each other in the file and on the volume. */
-function join(extents: readonly Extent[]): Extent[] {
-  const joined: Extent[] = [];
-  for (const extent of extents) {
-    const last = joined.at(-1);
-    const continues =
-      last !== undefined &&
-      last.kind === extent.kind &&
-      last.why === extent.why &&
-      (last.device === undefined
-        ? extent.device === undefined
-        : last.device + last.length === extent.device);
-    if (continues) joined[joined.length - 1] = { ...last, length: last.length + extent.length };
-    else joined.push(extent);
-  }
-  return joined;
+  return fillHoles(parts, end);
 }
 
 /** The extents of a byte range of one file, as `FileMap.extents` promises them. */
@@ -157,21 +121,13 @@ export async function extentsOf(
   volume: Ext4Volume,
   statics: StaticMap,
   asked: { inode: Inode; options: ExtentOptions },
-): Promise<Extent[]> {
+): Promise<readonly Extent[]> {
   const { inode, options } = asked;
-  const start = options.offset ?? 0;
   const inside = mapKindOf(inode) === "inline" || isFastSymlink(inode);
   const map = inside ? undefined : await mapInode(volume, statics, inode);
   const { blockSize } = volume.superblock;
   const size = mapKindOf(inode) === "none" && !inside ? 0 : inode.size;
   const all =
     map === undefined ? [...inlinePieces(inode)] : toExtents(map, inode, { blockSize, end: size });
-  const last = all.at(-1);
-  const limit =
-    options.pastEnd === true ? (last === undefined ? 0 : last.offset + last.length) : size;
-  const end = Math.min(limit, start + (options.length ?? Number.MAX_SAFE_INTEGER));
-  const wanted = all.filter(
-    (extent) => extent.offset < end && extent.offset + extent.length > start,
-  );
-  return join(wanted.map((extent) => clip(extent, start, end)));
+  return cutExtents(all, size, options);
 }

@@ -9,7 +9,7 @@ import { hasDescriptorChecksums } from "./features.ts";
 import { CORE_LENGTH, decodeInode, isInUse, type Inode } from "./inode.ts";
 import { partialInode } from "./partial-slot.ts";
 import type { SlotFilter } from "./slot-filter.ts";
-import { Turns } from "./turns.ts";
+import { Turns } from "../turns.ts";
 import type { BlockRead, Ext4Volume, GroupDescriptor } from "./volume.ts";
 import { wordsOf } from "./words.ts";
 

@@ -5,7 +5,7 @@
  * (s_jnl_blocks, which mke2fs and e2fsck keep).
  */
 import type { MaybePromise } from "../../base/index.ts";
-import { isBad, type BlockReader } from "./block-reader.ts";
+import { isBad, type BlockReader } from "../block-reader.ts";
 import { extentChecksumOk } from "./extent-tree.ts";
 import { hasFeature } from "./features.ts";
 import { inodeChecksumOk, inodeSeed } from "./inode.ts";

@@ -6,7 +6,7 @@
  */
 import { crc32c } from "../../base/index.ts";
 import { littleEndian } from "./checksums.ts";
-import type { Overlay, OverlayEntry } from "./block-reader.ts";
+import type { Overlay, OverlayEntry } from "../block-reader.ts";
 import { isLater, type LogContent, type ReadPlace, type Tag } from "./journal-scan.ts";
 import type { JournalSuperblock } from "./journal-superblock.ts";
 

@@ -9,7 +9,7 @@
  * Hostile logs: a log is a ring, and nothing stops a descriptor from leading round it for ever; no more blocks are walked than the ring has.
  */
 import { crc32c } from "../../base/index.ts";
-import { isBad } from "./block-reader.ts";
+import { isBad } from "../block-reader.ts";
 import { crc32BigEndian } from "./checksums.ts";
 import { BLOCK_TYPE, JOURNAL_MAGIC, type JournalSuperblock } from "./journal-superblock.ts";
 import type { BlockRead } from "./volume.ts";

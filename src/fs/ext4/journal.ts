@@ -5,7 +5,7 @@
  * log away, whatever it holds, and so do we.
  */
 import type { JournalState, Problem } from "../file-map.ts";
-import type { BlockReader, Overlay } from "./block-reader.ts";
+import type { BlockReader, Overlay } from "../block-reader.ts";
 import {
   NO_FAST_COMMITS,
   scanFastCommits,

@@ -3,7 +3,7 @@ import { directoryChecksumOk, inlineEntryRegions, readEntries } from "./director
 import { hasFeature } from "./features.ts";
 import { inodeSeed, isInUse, kindOf, mapKindOf, ROOT_INODE, type Inode } from "./inode.ts";
 import { mapInode, type InodeMap } from "./inode-map.ts";
-import { textToName } from "./names.ts";
+import { textToName } from "../names.ts";
 import { readInode } from "./read-inode.ts";
 import type { StaticMap } from "./static-map.ts";
 import type { Ext4Volume } from "./volume.ts";

@@ -5,7 +5,7 @@
  */
 import { crc32c } from "../../base/index.ts";
 import type { Problem } from "../file-map.ts";
-import { isBad } from "./block-reader.ts";
+import { isBad } from "../block-reader.ts";
 import { hasFeature } from "./features.ts";
 import type { Ext4Volume } from "./volume.ts";
 

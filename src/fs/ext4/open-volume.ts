@@ -8,7 +8,7 @@
 import type { MaybePromise } from "../../base/index.ts";
 import type { JournalState, Problem } from "../file-map.ts";
 import { Bitmaps } from "./bitmaps.ts";
-import { BlockReader, type BlockReaderOptions, type BlockSource } from "./block-reader.ts";
+import { BlockReader, type BlockReaderOptions, type BlockSource } from "../block-reader.ts";
 import { hasFeature, unknownIncompatible } from "./features.ts";
 import { Geometry } from "./geometry.ts";
 import { loadDescriptors, type DescriptorTable } from "./group-descriptors.ts";
@@ -18,7 +18,7 @@ import { replayFastCommits } from "./fast-commit-replay.ts";
 import { openJournal, withFastCommits, type OpenJournal } from "./journal.ts";
 import { Layout } from "./layout.ts";
 import { mmpProblem } from "./mmp.ts";
-import { Problems } from "./problems.ts";
+import { Problems } from "../problems.ts";
 import { findSuperblock } from "./superblock-search.ts";
 import {
   decodeSuperblock,

@@ -11,7 +11,7 @@
 import { endOf, type ByteRange } from "../../base/index.ts";
 import type { OwnedRange } from "../file-map.ts";
 import { ClaimOwners } from "./claim-owners.ts";
-import { ClaimSweep } from "./claim-sweep.ts";
+import { ClaimSweep } from "../claim-sweep.ts";
 import { REASONS_MAX, scanClaims, whatIsHidden, type ScanResult } from "./claims.ts";
 import { DirectoryTable } from "./directory-table.ts";
 import { hasFeature } from "./features.ts";
@@ -22,14 +22,14 @@ import {
   shifted,
   toOwnedRanges,
   type Segment,
-} from "./owner-draft.ts";
-import { draftOf, unknownDraft } from "./owner-texts.ts";
+} from "../owner-draft.ts";
+import { draftOf, unknownDraft } from "../owner-texts.ts";
 import { slotSegments } from "./slot-owners.ts";
 import type { StaticMap } from "./static-map.ts";
 import { staticSegments } from "./static-owners.ts";
 import { unclaimedSegments } from "./unclaimed.ts";
 import type { Ext4Volume, StaticRun } from "./volume.ts";
-import { WantedBlocks, type BlockRun } from "./wanted-blocks.ts";
+import { WantedBlocks, type BlockRun } from "../wanted-blocks.ts";
 
 /** A part of the asked ranges: of static use, or `undefined` where only inodes and bitmaps can tell. */
 interface Part extends ByteRange {
@@ -116,7 +116,7 @@ interface Told {
 async function tell(volume: Ext4Volume, known: Told, segments: SegmentList): Promise<void> {
   const { scan } = known;
   const claims = await ClaimOwners.open(volume, known.statics, scan);
-  const sweep = new ClaimSweep(volume.superblock.blockSize, scan, claims);
+  const sweep = new ClaimSweep(volume.superblock.blockSize, scan.claims, claims);
   // Where the first scan met as many reasons as are kept, a second one could only tell others instead.
   let hidden = scan.reasons.length >= REASONS_MAX ? scan.reasons : undefined;
   const reasons = async (): Promise<readonly string[]> =>

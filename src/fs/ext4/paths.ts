@@ -5,7 +5,7 @@
  * block that is poisoned, or whose checksum is wrong, hides its names and no others.
  */
 import { isPromise } from "../../base/index.ts";
-import { isBad } from "./block-reader.ts";
+import { isBad } from "../block-reader.ts";
 import {
   directoryChecksumOk,
   glance,
@@ -19,8 +19,9 @@ import {
 import { sortedRuns, type NameRuns } from "./name-runs.ts";
 import type { DirectoryTable } from "./directory-table.ts";
 import { hasFeature } from "./features.ts";
-import { NameTable } from "./name-table.ts";
-import { Turns } from "./turns.ts";
+import { ROOT_INODE } from "./inode.ts";
+import { NameTable } from "../name-table.ts";
+import { Turns } from "../turns.ts";
 import type { BlockRead, Ext4Volume } from "./volume.ts";
 import { wordsOf } from "./words.ts";
 
@@ -62,7 +63,7 @@ function spanFrom(
 }
 
 class NamePass {
-  readonly table = new NameTable();
+  readonly table = new NameTable(ROOT_INODE);
   readonly #volume: Ext4Volume;
   readonly #directories: DirectoryTable;
   readonly #checksums: boolean;

@@ -8,7 +8,7 @@
 import { EXTENT_MAGIC, WRITTEN_LENGTH_MAX } from "./extent-tree.ts";
 import { INODE_FLAGS, MAP_OFFSET, MODE } from "./inode.ts";
 import type { Ext4Volume } from "./volume.ts";
-import type { BlockRun } from "./wanted-blocks.ts";
+import type { BlockRun } from "../wanted-blocks.ts";
 
 /** Bits of the map: they stay in the processor's cache. */
 const BITS_MAX = 2 ** 20;

@@ -1,6 +1,6 @@
 /** Static map: the blocks that geometry alone gives a use, as sorted arrays, for the question that every extent is asked. */
 import type { Ext4Volume } from "./volume.ts";
-import type { BlockRun } from "./wanted-blocks.ts";
+import type { BlockRun } from "../wanted-blocks.ts";
 
 /** All static runs of a volume. */
 export class StaticMap {

@@ -1,8 +1,8 @@
 /** Static owners: segments of what the geometry alone gives a use, exact to the byte where a structure is smaller than its block. */
 import { hasFeature } from "./features.ts";
 import { RESIZE_INODE } from "./inode.ts";
-import type { OwnerDraft, Segment } from "./owner-draft.ts";
-import { draftOf } from "./owner-texts.ts";
+import type { OwnerDraft, Segment } from "../owner-draft.ts";
+import { draftOf } from "../owner-texts.ts";
 import { SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE } from "./superblock.ts";
 import type { Ext4Volume, StaticRun } from "./volume.ts";
 

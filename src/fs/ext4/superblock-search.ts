@@ -7,7 +7,7 @@
  */
 import { endOf, StorageError, type BadRange } from "../../base/index.ts";
 import type { Problem } from "../file-map.ts";
-import type { BlockSource } from "./block-reader.ts";
+import type { BlockSource } from "../block-reader.ts";
 import { Geometry } from "./geometry.ts";
 import {
   decodeSuperblock,

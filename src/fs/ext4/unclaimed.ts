@@ -1,9 +1,10 @@
 /** Unclaimed: what blocks are that no inode claims: free by a trusted bitmap, the rest of a cluster, or unknown with the reason. */
 import { endOf, type ByteRange } from "../../base/index.ts";
-import type { ClaimSweep } from "./claim-sweep.ts";
+import type { ClaimSweep } from "../claim-sweep.ts";
+import type { Claim } from "./claims.ts";
 import { hasFeature } from "./features.ts";
-import type { OwnerDraft, Segment } from "./owner-draft.ts";
-import { draftOf, unknownDraft } from "./owner-texts.ts";
+import type { OwnerDraft, Segment } from "../owner-draft.ts";
+import { draftOf, unknownDraft } from "../owner-texts.ts";
 import type { Ext4Volume } from "./volume.ts";
 
 /** Reasons that are told of one unknown block. */
@@ -11,7 +12,7 @@ const REASONS_TOLD = 3;
 
 /** What is known when nobody claims a range. */
 export interface Known {
-  readonly sweep: ClaimSweep;
+  readonly sweep: ClaimSweep<Claim>;
   /** What hides inodes or parts of them; asked only where a block in use has no owner. */
   reasons(): Promise<readonly string[]>;
 }

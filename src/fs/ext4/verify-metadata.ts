@@ -5,7 +5,7 @@
  */
 import type { ByteRange } from "../../base/index.ts";
 import type { OwnedRange, Owner } from "../file-map.ts";
-import { isBad } from "./block-reader.ts";
+import { isBad } from "../block-reader.ts";
 import { directoryChecksumOk } from "./directory.ts";
 import { extentChecksumOk } from "./extent-tree.ts";
 import { hasFeature } from "./features.ts";

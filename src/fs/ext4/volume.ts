@@ -4,18 +4,13 @@
  * Blocks come through the journal: where a dirty journal was replayed in memory, its newer blocks are served. Poisoned bytes
  * are told as ranges; a structure decides itself what of it they hide.
  */
-import type { BadRange, MaybePromise } from "../../base/index.ts";
+import type { MaybePromise } from "../../base/index.ts";
+import type { BlockRead } from "../block-reader.ts";
 import type { JournalState, Problem } from "../file-map.ts";
 import type { FastCommits } from "./fast-commit.ts";
 import type { Superblock } from "./superblock.ts";
 
-/** Blocks as they are, or would be after replay. */
-export interface BlockRead {
-  /** The bytes: a view that is valid until the next read; copy what must last. Bad ranges in it are zero-filled. */
-  readonly bytes: Uint8Array;
-  /** What is bad in it, in bytes relative to the start of `bytes`. Empty: all is there. */
-  readonly bad: readonly BadRange[];
-}
+export type { BlockRead } from "../block-reader.ts";
 
 /** One block group, as its descriptor says. Block numbers are of the volume. */
 export interface GroupDescriptor {

@@ -2,7 +2,7 @@
 import { hasFeature } from "./features.ts";
 import { CORE_LENGTH, inodeChecksumOk } from "./inode.ts";
 import { scanInodes, type SlotChunk } from "./inode-scan.ts";
-import { isBad } from "./block-reader.ts";
+import { isBad } from "../block-reader.ts";
 import { provesZeros } from "./partial-slot.ts";
 import type { Superblock } from "./superblock.ts";
 import type { Ext4Volume } from "./volume.ts";

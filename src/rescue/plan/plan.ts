@@ -158,15 +158,16 @@ function sortOut(planner: Planner, damages: readonly Damage[]): Sorted {
 function refusalOf(planner: Planner, damage: Damage): string | undefined {
   const map = damage.volume === undefined ? undefined : planner.target.volumes[damage.volume]?.map;
   if (map?.journal.pending === true) {
-    return `the journal still holds changes, so an owner may have moved (${map.journal.message}): mount and unmount the file system, or run e2fsck -f, then repair`;
+    return `the journal still holds changes, so an owner may have moved (${map.journal.message}): mount and unmount the file system, or run ${map.checker}, then repair`;
   }
   const inodes = new Set(
     damage.owners
       .filter(({ kind }) => kind !== "slack" && kind !== "free")
       .map(({ inode }) => inode),
   );
-  if (inodes.size > 1)
-    return `several owners claim it (inodes ${[...inodes].join(", ")}): run e2fsck -f first`;
+  const shared = damage.owners.every((owner) => owner.shared === true);
+  if (inodes.size > 1 && !shared)
+    return `several owners claim it (inodes ${[...inodes].join(", ")}): run ${map?.checker ?? "its checker"} first`;
   if (damage.volume === undefined && damage.owners.some(({ kind }) => kind === "metadata"))
     return "a partition table is not repaired: write it with the tool that made it";
   return undefined;

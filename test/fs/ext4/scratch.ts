@@ -14,7 +14,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { BadRange } from "../../../src/base/index.ts";
-import type { BlockSource } from "../../../src/fs/ext4/block-reader.ts";
+import type { BlockSource } from "../../../src/fs/block-reader.ts";
 
 /** Whether a program can be started. */
 export function hasProgram(name: string): boolean {

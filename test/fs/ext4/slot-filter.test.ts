@@ -5,7 +5,7 @@ import { whyNodeWrong } from "../../../src/fs/ext4/extent-tree.ts";
 import { INODE_FLAGS, MODE } from "../../../src/fs/ext4/inode.ts";
 import { SlotFilter } from "../../../src/fs/ext4/slot-filter.ts";
 import type { Superblock } from "../../../src/fs/ext4/superblock.ts";
-import type { BlockRun } from "../../../src/fs/ext4/wanted-blocks.ts";
+import type { BlockRun } from "../../../src/fs/wanted-blocks.ts";
 
 const seed = Number(process.env["SEED"] ?? Date.now() % 2 ** 31);
 const STRIDE = 64;

@@ -4,7 +4,6 @@
  * A hostile tree may contain itself, or have so many names for a directory that the number of paths explodes: a directory
  * inside itself gives no path, an inode has at most `PATHS_MAX` paths, a directory at most `PREFIXES_MAX`, and a path has a longest length.
  */
-import { ROOT_INODE } from "./inode.ts";
 import { nameToText, plainNameText } from "./names.ts";
 
 /** Paths of one inode that are told: the kernel allows 65,000 names of a file. */
@@ -34,9 +33,16 @@ export class NameTable {
   readonly #starts: number[] = [];
   readonly #ends: number[] = [];
   readonly #encrypted: boolean[] = [];
-  readonly #memo = new Map<number, readonly string[]>([[ROOT_INODE, [""]]]);
+  readonly #memo = new Map<number, readonly string[]>();
+  readonly #root: number;
   #bytes = Buffer.alloc(64 * 1024);
   #used = 0;
+
+  /** @param root inode of the root directory */
+  constructor(root: number) {
+    this.#root = root;
+    this.#memo.set(root, [""]);
+  }
 
   /** Names in the table. */
   get size(): number {
@@ -82,7 +88,7 @@ export class NameTable {
 
   /** Every path of an inode that leads to the root, sorted; "/" of the root itself. */
   pathsOf(inode: number): readonly string[] {
-    if (inode === ROOT_INODE) return ["/"];
+    if (inode === this.#root) return ["/"];
     const only = this.#heads.get(inode) ?? -1;
     if (only >= 0 && this.#next[only] === -1) return this.#pathsOfName(inode, only);
     const paths = new Set<string>();

@@ -1,5 +1,5 @@
 /** Owner texts: one sentence for people for each thing that a range can hold. docs/owners.md says more. */
-import type { OwnerKind, OwnerWhat } from "../file-map.ts";
+import type { OwnerKind, OwnerWhat } from "./file-map.ts";
 import type { OwnerDraft } from "./owner-draft.ts";
 
 const TEXTS: Readonly<Record<OwnerWhat, readonly [OwnerKind, string]>> = {
@@ -36,6 +36,30 @@ const TEXTS: Readonly<Record<OwnerWhat, readonly [OwnerKind, string]>> = {
   "bad-blocks": ["metadata", "Block that the file system was told to avoid"],
   mmp: ["metadata", "Block that keeps two hosts from mounting at once: e2fsck rebuilds it"],
   "reserved-inode": ["metadata", "Reserved inode that is not used"],
+  "free-space-header": [
+    "metadata",
+    "Says where an allocation group keeps its free space: xfs_repair rebuilds it",
+  ],
+  "inode-header": [
+    "metadata",
+    "Says where an allocation group keeps its inodes: xfs_repair rebuilds it",
+  ],
+  "free-list": ["metadata", "Blocks kept for the free-space trees: xfs_repair rebuilds it"],
+  "free-space-tree": ["metadata", "Says which blocks are free: xfs_repair rebuilds it"],
+  "inode-tree": ["metadata", "Says where inodes are: xfs_repair rebuilds it"],
+  "reverse-map-tree": ["metadata", "Says who owns each block: xfs_repair rebuilds it"],
+  "reference-count-tree": [
+    "metadata",
+    "Says how many files share each block: xfs_repair rebuilds it",
+  ],
+  "realtime-bitmap": [
+    "metadata",
+    "Says which blocks of the real-time device are free: xfs_repair rebuilds it",
+  ],
+  "realtime-summary": [
+    "metadata",
+    "Counts the free blocks of the real-time device: xfs_repair rebuilds it",
+  ],
   "partition-table": ["metadata", "Partition table"],
   "journal-superblock": ["journal", "Head of the journal"],
   "journal-log": ["journal", "Log of the journal: empty after a clean unmount"],
@@ -48,6 +72,8 @@ const TEXTS: Readonly<Record<OwnerWhat, readonly [OwnerKind, string]>> = {
   unwritten: ["slack", "Reserved for the file and never written: it reads as zeros"],
   "cluster-slack": ["slack", "Rest of an allocated cluster: nothing is missing"],
   padding: ["slack", "Filling: nothing is in it"],
+  "tree-reserve": ["slack", "Kept for the trees of free space: nothing is in it"],
+  "copy-on-write": ["slack", "Kept for a copy-on-write that did not happen: nothing is in it"],
   "free-space": ["free", "Not in use"],
   "free-inode": ["free", "Inode that is not in use"],
   unpartitioned: ["free", "Past the end of the file system"],

@@ -1,8 +1,8 @@
 /**
  * Owner drafts: owners before paths are known, on segments of bytes that are cut, merged and clipped before they are told.
  */
-import { endOf, type ByteRange } from "../../base/index.ts";
-import type { OwnedRange, Owner, OwnerKind, OwnerWhat } from "../file-map.ts";
+import { endOf, type ByteRange } from "../base/index.ts";
+import type { OwnedRange, Owner, OwnerKind, OwnerWhat } from "./file-map.ts";
 
 /** One owner of a segment. All have the same fields, because there are as many as there is damage. */
 export interface OwnerDraft {
@@ -13,6 +13,8 @@ export interface OwnerDraft {
   readonly inode: number | undefined;
   /** Where the segment's first byte is in the file or structure; `undefined` where that says nothing. */
   readonly at: number | undefined;
+  /** Set where the range is shared on purpose. */
+  readonly shared?: boolean;
 }
 
 /** A range of the volume with its owners. */
@@ -21,8 +23,13 @@ export interface Segment extends ByteRange {
 }
 
 /** The draft of a segment that begins at byte `at` of the file or structure. */
-export function placedAt({ kind, what, why, inode }: OwnerDraft, at: number): OwnerDraft {
-  return { kind, what, why, inode, at };
+export function placedAt({ kind, what, why, inode, shared }: OwnerDraft, at: number): OwnerDraft {
+  return shared === true ? { kind, what, why, inode, at, shared } : { kind, what, why, inode, at };
+}
+
+/** A draft of what is shared on purpose. */
+export function sharedDraft({ kind, what, why, inode, at }: OwnerDraft): OwnerDraft {
+  return { kind, what, why, inode, at, shared: true };
 }
 
 /** A draft as it is `by` bytes later. */
@@ -38,6 +45,7 @@ function continues(one: Segment, other: Segment): boolean {
       owner.kind === next.kind &&
       owner.what === next.what &&
       owner.inode === next.inode &&
+      owner.shared === next.shared &&
       owner.why === next.why;
     return (
       same && (owner.at === undefined ? next.at === undefined : owner.at + one.length === next.at)
@@ -83,11 +91,13 @@ function ownerOf(
   length: number,
   pathsOf: (inode: number) => readonly string[],
 ): Owner {
-  const { kind, what, why, inode, at } = draft;
+  const { kind, what, why, inode, at, shared } = draft;
   const ranges = at === undefined ? [] : [{ offset: at, length }];
-  return inode === undefined
-    ? { kind, ranges, what, why }
-    : { kind, inode, paths: pathsOf(inode), ranges, what, why };
+  if (inode === undefined) return { kind, ranges, what, why };
+  const paths = pathsOf(inode);
+  return shared === true
+    ? { kind, inode, paths, ranges, what, shared, why }
+    : { kind, inode, paths, ranges, what, why };
 }
 
 /** Ranges sorted, joined, and cut at `limit`: what is below it, and what is not. @throws {TypeError} if a number is not whole */

@@ -1,5 +1,5 @@
 /** Ready: goes on with an answer at once where it is there, later where it is a promise, so that hot paths never wait for nothing. */
-import { isPromise, type MaybePromise } from "../../base/index.ts";
+import { isPromise, type MaybePromise } from "../base/index.ts";
 
 /** `use(value)`, now or when `value` arrives. */
 export function whenReady<T, U>(

@@ -1,7 +1,7 @@
 /** WantedBlocks: hits() against a plain search. */
 import { array, assert, integer, nat, oneof, property, record } from "fast-check";
 import { expect, test } from "vitest";
-import { WantedBlocks } from "../../../src/fs/ext4/wanted-blocks.ts";
+import { WantedBlocks } from "../../src/fs/wanted-blocks.ts";
 
 const run = record({
   block: oneof(nat(300), nat(2 ** 40)),

@@ -4,11 +4,34 @@
  * Blocks may be shared (xattr blocks, corruption): each piece has all its owners, at most `OWNERS_MAX`, so that a hostile image in which
  * every inode claims every block does not take quadratic memory.
  */
-import { endOf, type ByteRange } from "../../base/index.ts";
-import type { ClaimOwners } from "./claim-owners.ts";
-import type { Claim, ScanResult } from "./claims.ts";
+import { endOf, type ByteRange } from "../base/index.ts";
 import { shifted, type OwnerDraft, type Segment } from "./owner-draft.ts";
 import { unknownDraft } from "./owner-texts.ts";
+
+/** A run of blocks that somebody says are its own. */
+export interface BlockClaim {
+  readonly inode: number;
+  readonly block: number;
+  readonly count: number;
+  /** First logical block. */
+  readonly logical: number;
+  /** What for. */
+  readonly role: string;
+}
+
+/** A piece of a claim: `length` bytes from the piece's start, or what is left of it after the pieces before. */
+export interface ClaimPiece {
+  readonly length: number;
+  readonly owner: OwnerDraft;
+}
+
+/** Tells what claims are. */
+export interface ClaimTeller<C extends BlockClaim> {
+  /** Pieces of the part of a claim in a range of the volume, in order; their lengths add up to it. */
+  pieces(claim: C, place: ByteRange): readonly ClaimPiece[];
+  /** Why a claim is not believed; `undefined` where it is. */
+  doubt(claim: C): string | undefined;
+}
 
 /** Owners that are told of one piece. */
 export const OWNERS_MAX = 64;
@@ -21,19 +44,19 @@ export interface Neighbour {
 }
 
 /** A sweep; `pieces` must be asked with ascending ranges. */
-export class ClaimSweep {
+export class ClaimSweep<C extends BlockClaim> {
   readonly #blockSize: number;
-  readonly #owners: ClaimOwners;
-  readonly #claims: readonly Claim[];
+  readonly #owners: ClaimTeller<C>;
+  readonly #claims: readonly C[];
   /** Largest end, in blocks, of all claims up to each one: where a search backwards may stop. */
   readonly #reach: Float64Array;
-  readonly #active: Claim[] = [];
+  readonly #active: C[] = [];
   #next = 0;
 
-  constructor(blockSize: number, scan: ScanResult, owners: ClaimOwners) {
+  constructor(blockSize: number, claims: readonly C[], owners: ClaimTeller<C>) {
     this.#blockSize = blockSize;
     this.#owners = owners;
-    this.#claims = distinct(scan.claims);
+    this.#claims = distinct(claims);
     this.#reach = new Float64Array(this.#claims.length);
     let reach = 0;
     for (const [index, claim] of this.#claims.entries()) {
@@ -107,7 +130,7 @@ export class ClaimSweep {
   }
 
   /** Segments of a piece with one claim: nearly all. */
-  #claimedOnce(claim: Claim, range: ByteRange): Segment[] {
+  #claimedOnce(claim: C, range: ByteRange): Segment[] {
     const segments: Segment[] = [];
     let offset = range.offset;
     for (const { length, owner } of this.#owners.pieces(claim, range)) {
@@ -150,7 +173,7 @@ export class ClaimSweep {
 }
 
 /** Claims by ascending block, then inode; the same claim twice is one. */
-function distinct(claims: readonly Claim[]): Claim[] {
+function distinct<C extends BlockClaim>(claims: readonly C[]): C[] {
   const sorted = [...claims].sort(
     (one, other) =>
       one.block - other.block || one.inode - other.inode || one.logical - other.logical,

@@ -1,7 +1,7 @@
 /** nameToText(), textToName(): bytes of names to text and back, without losing one. */
 import { assert, boolean, property, uint8Array } from "fast-check";
 import { expect, test } from "vitest";
-import { nameToText, textToName } from "../../../src/fs/ext4/names.ts";
+import { nameToText, textToName } from "../../src/fs/names.ts";
 
 test("nameToText() leaves a name of valid UTF-8 as it is", () => {
   for (const name of ["report.txt", "Überblick", "日本語", "a b'c\"d", "\uFEFFbom"]) {

@@ -1,10 +1,10 @@
 /** BlockReader and Problems: reads against a plain array, under poison, overlays and cut-off ends. */
 import { describe, expect, test } from "vitest";
-import { createPrng, isPromise, type BadRange, type Prng } from "../../../src/base/index.ts";
-import { BlockReader, type Overlay, type OverlayEntry } from "../../../src/fs/ext4/block-reader.ts";
-import { MAX_PROBLEMS, Problems } from "../../../src/fs/ext4/problems.ts";
-import type { BlockRead } from "../../../src/fs/ext4/volume.ts";
-import { later, memorySource, poisoned } from "./scratch.ts";
+import { createPrng, isPromise, type BadRange, type Prng } from "../../src/base/index.ts";
+import { BlockReader, type Overlay, type OverlayEntry } from "../../src/fs/block-reader.ts";
+import { MAX_PROBLEMS, Problems } from "../../src/fs/problems.ts";
+import type { BlockRead } from "../../src/fs/block-reader.ts";
+import { later, memorySource, poisoned } from "./ext4/scratch.ts";
 
 const BLOCK = 1024;
 const BLOCKS = 100;

@@ -1,11 +1,11 @@
 /** NameTable: paths from names, also of trees that are none. */
 import { expect, test } from "vitest";
-import { NameTable } from "../../../src/fs/ext4/name-table.ts";
+import { NameTable } from "../../src/fs/name-table.ts";
 
 function tableOf(
   names: readonly (readonly [child: number, parent: number, name: string])[],
 ): NameTable {
-  const table = new NameTable();
+  const table = new NameTable(2);
   for (const [child, parent, name] of names)
     table.add({
       child,
@@ -71,7 +71,7 @@ test("pathsOf() of directories with many names each does not explode", () => {
 });
 
 test("add() refuses a name with a slash, a NUL or nothing in it, and takes it where it is encrypted", () => {
-  const table = new NameTable();
+  const table = new NameTable(2);
   const add = (name: string, encrypted = false): boolean =>
     table.add({
       child: 12,

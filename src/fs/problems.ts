@@ -1,5 +1,5 @@
 /** Problems: a bounded list of what is wrong in the metadata. A hostile image has more problems than memory. */
-import type { Problem } from "../file-map.ts";
+import type { Problem } from "./file-map.ts";
 
 /** Problems kept; the one after them says how many were dropped. */
 export const MAX_PROBLEMS = 1000;

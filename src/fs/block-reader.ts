@@ -5,12 +5,19 @@
  * to the source. Answers are synchronous where the source's are. Bytes that are missing are zero in `bytes` and named in `bad` (R1);
  * bytes past the end of a cut-off source are "unread".
  */
-import { assert, endOf, isPromise, type BadRange, type MaybePromise } from "../../base/index.ts";
-import type { Device } from "../../device/index.ts";
+import { assert, endOf, isPromise, type BadRange, type MaybePromise } from "../base/index.ts";
+import type { Device } from "../device/index.ts";
 import { whenReady } from "./ready.ts";
-import type { BlockRead } from "./volume.ts";
 
-/** What an ext4 volume is read from: bytes, and which of them are missing. */
+/** Blocks as they are, or would be after replay. */
+export interface BlockRead {
+  /** The bytes: a view that is valid until the next read; copy what must last. Bad ranges in it are zero-filled. */
+  readonly bytes: Uint8Array;
+  /** What is bad in it, in bytes relative to the start of `bytes`. Empty: all is there. */
+  readonly bad: readonly BadRange[];
+}
+
+/** What a volume is read from: bytes, and which of them are missing. */
 export type BlockSource = Pick<Device, "size" | "read">;
 
 /** Newer content of blocks: where a replayed journal holds it. */

@@ -1,0 +1,159 @@
+/** AG claims: what an allocation group says of itself: free space, its trees, what is kept for them, and its reverse map. */
+import type { OwnerWhat } from "../file-map.ts";
+import {
+  readFreeList,
+  readFreeSpaceHeader,
+  readInodeHeader,
+  type FreeSpaceHeader,
+  type TreeRoot,
+} from "./ag-headers.ts";
+import { walkAgTree, type AgTreeKind, type TreeVisitor } from "./ag-tree.ts";
+import type { Claim, ClaimScan } from "./claims.ts";
+import { inAg } from "./geometry.ts";
+import { OWNERS, walkReverseMap, type ReverseRecord } from "./reverse-map.ts";
+import type { XfsVolume } from "./volume.ts";
+
+/** A record of the reference counts with this bit is of blocks that wait for a copy-on-write. */
+const COPY_ON_WRITE = 0x8000_0000;
+
+/** Adds all claims of an AG on its own blocks. */
+export async function claimsOfAg(volume: XfsVolume, ag: number, scan: ClaimScan): Promise<void> {
+  await new AgClaims(volume, ag, scan).addAll();
+}
+
+class AgClaims {
+  readonly #volume: XfsVolume;
+  readonly #ag: number;
+  readonly #scan: ClaimScan;
+
+  constructor(volume: XfsVolume, ag: number, scan: ClaimScan) {
+    this.#volume = volume;
+    this.#ag = ag;
+    this.#scan = scan;
+  }
+
+  async addAll(): Promise<void> {
+    const inodes = await readInodeHeader(this.#volume, this.#ag);
+    if (inodes.header !== undefined) {
+      await this.#tree({ kind: "inodes", root: inodes.header.inodes }, "inode-tree");
+      if (inodes.header.freeInodes !== undefined)
+        await this.#tree({ kind: "free-inodes", root: inodes.header.freeInodes }, "inode-tree");
+    }
+    const space = await readFreeSpaceHeader(this.#volume, this.#ag);
+    if (space.header === undefined) {
+      this.#scan.hidden(space.why);
+      return;
+    }
+    await this.#freeSpace(space.header);
+    const { referenceCounts, reverseMap } = space.header;
+    if (referenceCounts !== undefined) {
+      await this.#tree(
+        { kind: "reference-counts", root: referenceCounts },
+        "reference-count-tree",
+        (view, at) => {
+          const start = view.getUint32(at);
+          if (start >= COPY_ON_WRITE)
+            this.#add(start - COPY_ON_WRITE, view.getUint32(at + 4), "copy-on-write");
+        },
+      );
+    }
+    if (reverseMap !== undefined) await this.#reverse(reverseMap);
+  }
+
+  async #freeSpace(header: FreeSpaceHeader): Promise<void> {
+    const record = (view: DataView, at: number): void =>
+      this.#add(view.getUint32(at), view.getUint32(at + 4), "free-space");
+    // Both trees hold the same extents: what one hides the other tells.
+    const whole = await this.#tree(
+      { kind: "free-by-block", root: header.byBlock },
+      "free-space-tree",
+      record,
+    );
+    await this.#tree(
+      { kind: "free-by-size", root: header.bySize },
+      "free-space-tree",
+      whole ? undefined : record,
+    );
+    const list = await readFreeList(this.#volume, this.#ag, header);
+    if (list.header === undefined) this.#scan.hidden(list.why);
+    for (const block of list.header ?? []) this.#add(block, 1, "tree-reserve");
+  }
+
+  #tree(
+    tree: { readonly kind: AgTreeKind; readonly root: TreeRoot },
+    what: OwnerWhat,
+    record?: TreeVisitor["record"],
+  ): Promise<boolean> {
+    return walkAgTree(
+      this.#volume,
+      { ag: this.#ag, ...tree },
+      {
+        node: (block) => this.#add(block, 1, what),
+        ...(record === undefined ? {} : { record }),
+        hidden: this.#scan.hidden,
+      },
+    );
+  }
+
+  async #reverse(root: TreeRoot): Promise<void> {
+    const whole = await walkReverseMap(
+      this.#volume,
+      { ag: this.#ag, root },
+      {
+        node: (block) => this.#add(block, 1, "reverse-map-tree"),
+        record: (record) => {
+          const claim = this.#reverseClaim(record);
+          if (claim !== undefined) this.#scan.addReverse(claim);
+        },
+        hidden: this.#scan.hidden,
+      },
+    );
+    if (whole) this.#scan.reverseWhole.add(this.#ag);
+  }
+
+  #add(block: number, count: number, role: OwnerWhat): void {
+    const place = { ag: this.#ag, block, count };
+    if (inAg(this.#volume.superblock, place)) this.#scan.add(this.#claim({ block, count }, role));
+  }
+
+  #claim(
+    { block, count }: { readonly block: number; readonly count: number },
+    role: Claim["role"],
+  ): Claim {
+    return {
+      inode: 0,
+      block: this.#ag * this.#volume.superblock.agBlocks + block,
+      count,
+      logical: 0,
+      role,
+    };
+  }
+
+  #reverseClaim(record: ReverseRecord): Claim | undefined {
+    const { owner } = record;
+    if (owner > 0)
+      return {
+        ...this.#claim(record, roleOf(record)),
+        inode: owner,
+        logical: record.tree ? 0 : record.logical,
+      };
+    const what = SPECIAL.get(owner);
+    return what === undefined ? undefined : this.#claim(record, what);
+  }
+}
+
+/** What the reverse map's owners are that are no files. Slots of inodes need the inode tree, so of these it tells only that they are some. */
+const SPECIAL: ReadonlyMap<number, OwnerWhat> = new Map<number, OwnerWhat>([
+  [OWNERS.log, "journal-log"],
+  [OWNERS.freeSpace, "free-space-tree"],
+  [OWNERS.inodeTrees, "inode-tree"],
+  [OWNERS.inodes, "inode-table"],
+  [OWNERS.referenceCounts, "reference-count-tree"],
+  [OWNERS.copyOnWrite, "copy-on-write"],
+]);
+
+function roleOf({ attributes, tree, unwritten }: ReverseRecord): Claim["role"] {
+  if (tree) return attributes ? "attribute-tree" : "data-tree";
+  if (attributes) return "attributes";
+  return unwritten ? "unwritten" : "data";
+}

@@ -1,0 +1,209 @@
+/**
+ * Directory: the names in a directory, in the inode (short form) or in its data blocks.
+ *
+ * In all larger forms names stand in data blocks below 32 GiB of the directory; what is behind is a hash tree that names can be read
+ * without. Entries of a data block follow each other to its end, or, where one block is all, to the hash table at its end.
+ */
+import { checksumOk, uuidIs, viewOf, wideAt } from "./checksum.ts";
+import { walkFork, type MappedRun } from "./fork-map.ts";
+import type { Inode } from "./inode.ts";
+import type { Superblock } from "./superblock.ts";
+import type { XfsVolume } from "./volume.ts";
+
+/** First byte of a directory that holds no names: the leaves of its hash tree (kernel: XFS_DIR2_LEAF_OFFSET). */
+export const INDEX_OFFSET: number = 2 ** 35;
+
+/** One name: `bytes[start, end)`. One object serves all calls. */
+export interface DirectoryName {
+  inode: number;
+  bytes: Uint8Array;
+  start: number;
+  end: number;
+}
+
+/** Is told each name. @returns true to stop */
+export type NameVisitor = (name: Readonly<DirectoryName>) => boolean | void;
+
+const MAGICS = {
+  single: [0x58443242, 0x58444233],
+  data: [0x58443244, 0x58444433],
+} as const;
+/** Bytes before the first entry, v4 and v5. */
+const HEADERS = [16, 64] as const;
+
+/** Tells all names of a directory that can be read, "." and ".." left out; what hides others is reported. */
+export async function readNames(
+  volume: XfsVolume,
+  directory: Inode,
+  visitor: NameVisitor,
+): Promise<void> {
+  const told = (
+    message: string,
+    range?: { readonly offset: number; readonly length: number },
+  ): void =>
+    volume.report({
+      inode: directory.number,
+      ...(range === undefined ? {} : { range }),
+      message: `Directory ${directory.number} ${message}: names in it are hidden`,
+    });
+  if (directory.data.format === "local") {
+    const why = shortNames(volume, directory, visitor);
+    if (why !== undefined) told(why);
+    return;
+  }
+  for (const place of await dataBlocks(volume, directory, told)) {
+    const block = await readDirectoryBlock(volume, directory.number, place);
+    const range = {
+      offset: place[0]! * volume.superblock.blockSize,
+      length: volume.superblock.blockSize,
+    };
+    if (typeof block === "string") {
+      told(`has a block ${place[0]} that ${block}`, range);
+      continue;
+    }
+    const why = blockNames(volume, block, visitor);
+    if (why === "stopped") return;
+    if (why !== undefined) told(`has a block ${place[0]} that ${why}`, range);
+  }
+}
+
+/** Blocks of the volume that make each directory block of names, in order. */
+async function dataBlocks(
+  volume: XfsVolume,
+  directory: Inode,
+  told: (message: string) => void,
+): Promise<readonly (readonly number[])[]> {
+  const { blockSize, directoryBlockSize, blockCount } = volume.superblock;
+  const runs: MappedRun[] = [];
+  await walkFork(
+    volume,
+    { inode: directory, fork: "data" },
+    {
+      run: (run) => {
+        if (run.logical * blockSize < INDEX_OFFSET) runs.push(run);
+      },
+      hidden: ({ why }) => told(`has a map of which a part is hidden (${why})`),
+    },
+  );
+  const parts = directoryBlockSize / blockSize;
+  const places = new Map<number, number[]>();
+  let left = blockCount;
+  for (const { logical, block, count } of runs) {
+    for (let index = 0; index < count && left > 0; index += 1, left -= 1) {
+      const which = Math.floor((logical + index) / parts);
+      const place = places.get(which) ?? [];
+      place[(logical + index) % parts] = block + index;
+      places.set(which, place);
+    }
+  }
+  return [...places.entries()].sort(([one], [other]) => one - other).map(([, place]) => place);
+}
+
+/** A whole directory block of names, a copy; or what is wrong with it. */
+export async function readDirectoryBlock(
+  volume: XfsVolume,
+  directory: number,
+  place: readonly number[],
+): Promise<Uint8Array | string> {
+  const { blockSize, directoryBlockSize } = volume.superblock;
+  const bytes = new Uint8Array(directoryBlockSize);
+  for (let part = 0; part < directoryBlockSize / blockSize; part += 1) {
+    const block = place[part];
+    if (block === undefined) return "is not whole";
+    const read = await volume.readBlocks(block, 1);
+    if (read.bad.length > 0) return "cannot be read";
+    bytes.set(read.bytes, part * blockSize);
+  }
+  return whyNotNames(volume, { bytes, block: place[0]!, directory }) ?? bytes;
+}
+
+/** What is wrong with a directory block of names; `undefined` where it can be believed. */
+function whyNotNames(
+  { superblock }: XfsVolume,
+  {
+    bytes,
+    block,
+    directory,
+  }: { readonly bytes: Uint8Array; readonly block: number; readonly directory: number },
+): string | undefined {
+  const view = viewOf(bytes);
+  const { checksums } = superblock.features;
+  const which = checksums ? 1 : 0;
+  const magic = view.getUint32(0);
+  if (magic !== MAGICS.single[which] && magic !== MAGICS.data[which]) return "holds no names";
+  if (!checksums) return undefined;
+  if (!checksumOk(bytes, 4)) return "has a wrong checksum";
+  if (view.getBigUint64(8) !== BigInt((block * superblock.blockSize) / 512))
+    return "says that it stands elsewhere";
+  if (!uuidIs(bytes, 24, superblock.stamp)) return "is of another volume";
+  return view.getBigUint64(40) === BigInt(directory)
+    ? undefined
+    : "says that it is another directory's";
+}
+
+/** Names of a block. @returns what is wrong, or that the visitor stopped */
+function blockNames(
+  { superblock }: XfsVolume,
+  bytes: Uint8Array,
+  visitor: NameVisitor,
+): string | undefined {
+  const which = superblock.features.checksums ? 1 : 0;
+  const view = viewOf(bytes);
+  const single = view.getUint32(0) === MAGICS.single[which];
+  const end = single ? bytes.length - 8 - view.getUint32(bytes.length - 8) * 8 : bytes.length;
+  if (end < HEADERS[which]) return "has a hash table larger than itself";
+  const name: DirectoryName = { inode: 0, bytes, start: 0, end: 0 };
+  for (let at = HEADERS[which]; at < end;) {
+    if (at + 8 > end) return "has an entry past its end";
+    const gap = view.getUint16(at) === 0xffff;
+    const length = gap ? view.getUint16(at + 2) : bytes[at + 8]!;
+    const size = gap ? length : entrySize(superblock, length);
+    if (length === 0 || size % 8 !== 0 || at + size > end)
+      return `has ${gap ? "a gap" : "a name"} of ${length} bytes at ${at}`;
+    name.inode = wideAt(view, at);
+    name.start = at + 9;
+    name.end = at + 9 + length;
+    at += size;
+    if (!gap && !isDot(name) && visitor(name) === true) return "stopped";
+  }
+  return undefined;
+}
+
+/** Bytes of an entry: inode, length, name, kind where there is one, and its own offset, in multiples of 8. */
+function entrySize({ features }: Superblock, length: number): number {
+  return Math.ceil((11 + length + (features.fileTypes ? 1 : 0)) / 8) * 8;
+}
+
+function isDot({ bytes, start, end }: Readonly<DirectoryName>): boolean {
+  if (bytes[start] !== 0x2e) return false;
+  return end - start === 1 || (end - start === 2 && bytes[start + 1] === 0x2e);
+}
+
+/** Names of a short-form directory. @returns what is wrong */
+function shortNames(
+  { superblock }: XfsVolume,
+  directory: Inode,
+  visitor: NameVisitor,
+): string | undefined {
+  const { start, length } = directory.data;
+  const bytes = directory.slot.subarray(start, start + length);
+  const view = viewOf(bytes);
+  const count = bytes[0]!;
+  const wide = bytes[1]! !== 0;
+  const numberSize = wide ? 8 : 4;
+  const extra = superblock.features.fileTypes ? 1 : 0;
+  const name: DirectoryName = { inode: 0, bytes, start: 0, end: 0 };
+  let at = 2 + numberSize;
+  for (let index = 0; index < count; index += 1) {
+    const size = bytes[at] ?? 0;
+    const number = at + 3 + size + extra;
+    if (size === 0 || number + numberSize > bytes.length)
+      return `has a name of ${size} bytes at ${at} of its inode`;
+    name.start = at + 3;
+    name.end = at + 3 + size;
+    name.inode = wide ? wideAt(view, number) : view.getUint32(number);
+    at = number + numberSize;
+    if (visitor(name) === true) return undefined;
+  }
+  return undefined;
+}

@@ -1,0 +1,207 @@
+/**
+ * owners: whose bytes are these ranges?
+ *
+ * Order: what the geometry knows needs no reading. For the rest the trees of the AGs and the maps of all inodes are gone through once. What
+ * nobody claims is told by the reverse map, where one is: but only what hidden metadata explains; a claim that the inode itself denies is a contradiction.
+ */
+import type { ByteRange } from "../../base/index.ts";
+import { ClaimSweep } from "../claim-sweep.ts";
+import type { OwnedRange } from "../file-map.ts";
+import {
+  normalizeRanges,
+  SegmentList,
+  toOwnedRanges,
+  sharedDraft,
+  type OwnerDraft,
+  type Segment,
+} from "../owner-draft.ts";
+import { draftOf, unknownDraft } from "../owner-texts.ts";
+import { WantedBlocks } from "../wanted-blocks.ts";
+import { ClaimOwners } from "./claim-owners.ts";
+import { claimantOf, scanClaims, type Claim, type Claimant, type ScanResult } from "./claims.ts";
+import { readInode } from "./inode.ts";
+import { collectNames, type Names } from "./paths.ts";
+import { staticParts, type Part } from "./static-owners.ts";
+import type { XfsVolume } from "./volume.ts";
+
+/** Which source of knowledge goes first; both give the same answer where both can. */
+export type OwnerSource = "inodes" | "reverse-map";
+
+/** Reasons that are told of one unknown block. */
+const REASONS_TOLD = 3;
+
+/** Owners of every byte of the ranges. @throws {TypeError} if a range is no range */
+export async function ownersOf(
+  volume: XfsVolume,
+  ranges: Iterable<ByteRange>,
+  source: OwnerSource = "inodes",
+): Promise<readonly OwnedRange[]> {
+  const { superblock } = volume;
+  const { inside, past } = normalizeRanges(ranges, superblock.blockSize * superblock.blockCount);
+  const segments = new SegmentList();
+  let pathsOf: (inode: number) => readonly string[] = () => [];
+  if (superblock.unknownFeatures.length > 0) {
+    const why = `The file system has features that are not known here: ${superblock.unknownFeatures.join(", ")}`;
+    for (const range of inside) segments.add({ ...range, owners: [unknownDraft(why)] });
+  } else {
+    const parts: Part[] = [];
+    for (const range of inside) for (const part of staticParts(superblock, range)) parts.push(part);
+    const teller = await Teller.open(volume, parts, source);
+    for (const part of parts) teller.tell(part, segments);
+    const names = await teller.names(segments.segments);
+    pathsOf = (inode) => names.table.pathsOf(inode);
+  }
+  for (const range of past) segments.add({ ...range, owners: [draftOf("unpartitioned")] });
+  return toOwnedRanges(segments.segments, pathsOf);
+}
+
+class Teller {
+  readonly #volume: XfsVolume;
+  readonly #scan: ScanResult;
+  readonly #claims: ClaimSweep<Claim>;
+  readonly #reverse: ClaimSweep<Claim>;
+  readonly #denied: ReadonlySet<number>;
+
+  constructor(volume: XfsVolume, scan: ScanResult, known: Known) {
+    const { blockSize } = volume.superblock;
+    this.#volume = volume;
+    this.#scan = scan;
+    this.#denied = known.denied;
+    this.#claims = new ClaimSweep(
+      blockSize,
+      known.claims,
+      new ClaimOwners(volume, { claimants: known.claimants }),
+    );
+    const note = "told by the reverse map, because metadata that says so itself is hidden";
+    this.#reverse = new ClaimSweep(
+      blockSize,
+      scan.reverse,
+      new ClaimOwners(volume, { claimants: known.claimants, note }),
+    );
+  }
+
+  static async open(
+    volume: XfsVolume,
+    parts: readonly Part[],
+    source: OwnerSource,
+  ): Promise<Teller> {
+    const { blockSize } = volume.superblock;
+    const open = parts.filter(({ owner }) => owner === undefined);
+    const wanted = new WantedBlocks(
+      open.map(({ offset, length }) => {
+        const block = Math.floor(offset / blockSize);
+        return { block, count: Math.ceil((offset + length) / blockSize) - block };
+      }),
+    );
+    const scan = open.length === 0 ? NOTHING : await scanClaims(volume, wanted);
+    return new Teller(volume, scan, await knownOf(volume, scan, source));
+  }
+
+  tell(part: Part, segments: SegmentList): void {
+    if (part.owner !== undefined) {
+      segments.add({ offset: part.offset, length: part.length, owners: [part.owner] });
+      return;
+    }
+    for (const piece of this.#claims.pieces(part)) {
+      if (piece.owners.length > 0)
+        segments.add({ ...piece, owners: settled(this.#volume, piece.owners) });
+      else this.#unclaimed(piece, segments);
+    }
+  }
+
+  #unclaimed(range: ByteRange, segments: SegmentList): void {
+    for (const piece of this.#reverse.pieces(range)) {
+      const denied = piece.owners.find(
+        ({ inode }) => inode !== undefined && this.#denied.has(inode),
+      );
+      if (piece.owners.length === 0)
+        segments.add({ ...piece, owners: [unknownDraft(this.#whyUnknown())] });
+      else if (denied === undefined)
+        segments.add({ ...piece, owners: settled(this.#volume, piece.owners) });
+      else {
+        const why = `The reverse map gives it to inode ${denied.inode}, whose own map does not hold it: the two contradict each other`;
+        segments.add({ ...piece, owners: [unknownDraft(why)] });
+      }
+    }
+  }
+
+  #whyUnknown(): string {
+    const { reasons } = this.#scan;
+    const state = "Nothing that can be read claims it";
+    if (reasons.length === 0)
+      return `${state}, and it is not free: the file system is inconsistent`;
+    const told = reasons.slice(0, REASONS_TOLD).join("; ");
+    const more = reasons.length - REASONS_TOLD;
+    return more > 0 ? `${state}: ${told}; and ${more} more things are hidden` : `${state}: ${told}`;
+  }
+
+  /** Names of the inodes that own something. */
+  names(segments: readonly Segment[]): Promise<Names> {
+    const wanted = new Set<number>();
+    for (const { owners } of segments)
+      for (const { inode, kind } of owners)
+        if (inode !== undefined && kind !== "free") wanted.add(inode);
+    return collectNames(this.#volume, this.#scan.directories, wanted);
+  }
+}
+
+const NOTHING: ScanResult = {
+  claims: [],
+  claimants: new Map(),
+  reverse: [],
+  reverseWhole: new Set(),
+  partial: new Set(),
+  directories: [],
+  reasons: [],
+};
+
+interface Known {
+  readonly claims: readonly Claim[];
+  readonly claimants: ReadonlyMap<number, Claimant>;
+  /** Inodes whose map can be read whole: what they do not claim is not theirs, whatever the reverse map says. */
+  readonly denied: ReadonlySet<number>;
+}
+
+/** What is known of the inodes that the scan and the reverse map name. */
+async function knownOf(volume: XfsVolume, scan: ScanResult, source: OwnerSource): Promise<Known> {
+  const { agBlocks } = volume.superblock;
+  const claimants = new Map(scan.claimants);
+  const denied = new Set<number>();
+  const unread = new Set<number>();
+  for (const { inode } of scan.reverse) {
+    if (inode === 0 || denied.has(inode) || unread.has(inode)) continue;
+    const found = await readInode(volume, inode);
+    if (typeof found === "string") unread.add(inode);
+    else {
+      claimants.set(inode, claimantOf(found));
+      if (!scan.partial.has(inode)) denied.add(inode);
+    }
+  }
+  if (unread.size > 0) {
+    const { kinds } = await collectNames(volume, scan.directories, unread);
+    for (const [inode, kind] of kinds)
+      if (!claimants.has(inode)) claimants.set(inode, { kind, size: Infinity, doubt: undefined });
+  }
+  const byReverseMap = ({ inode, block }: Claim): boolean =>
+    inode !== 0 && scan.reverseWhole.has(Math.floor(block / agBlocks));
+  if (source === "inodes") return { claims: scan.claims, claimants, denied };
+  const claims = [
+    ...scan.claims.filter((claim) => !byReverseMap(claim)),
+    ...scan.reverse.filter(byReverseMap),
+  ];
+  return { claims, claimants, denied };
+}
+
+/** The owners of a piece as they are told: what is free is so only where nobody claims it, and sharers of a reflinked extent are marked. */
+function settled(volume: XfsVolume, owners: readonly OwnerDraft[]): readonly OwnerDraft[] {
+  if (owners.length < 2) return owners;
+  const claimed = owners.filter(({ kind }) => kind !== "free");
+  if (claimed.length === 0) return owners.slice(0, 1);
+  const sharers = claimed.every(
+    ({ what }) => what === "data" || what === "unwritten" || what === "file-slack",
+  );
+  if (claimed.length < 2 || !sharers || !volume.superblock.features.reflink) return claimed;
+  // What is missing of one of them comes first: a file that ends in the block has only slack behind.
+  const first = claimed.filter(({ kind }) => kind === "file");
+  return [...first, ...claimed.filter(({ kind }) => kind !== "file")].map(sharedDraft);
+}

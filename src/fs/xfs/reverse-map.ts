@@ -1,0 +1,85 @@
+/** Reverse map: who owns each extent of an allocation group, by the rmap tree (feature rmapbt). */
+import type { TreeRoot } from "./ag-headers.ts";
+import { walkAgTree } from "./ag-tree.ts";
+import { inAg } from "./geometry.ts";
+import { wideAt } from "./checksum.ts";
+import type { XfsVolume } from "./volume.ts";
+
+/** Owners that are no inode, as negative numbers (kernel: XFS_RMAP_OWN_*). */
+export const OWNERS = {
+  unknown: -2,
+  headers: -3,
+  log: -4,
+  /** The trees of free space, the reverse map itself, and what is kept for them. */
+  freeSpace: -5,
+  inodeTrees: -6,
+  inodes: -7,
+  referenceCounts: -8,
+  copyOnWrite: -9,
+} as const;
+
+/** One record. */
+export interface ReverseRecord {
+  /** Block in the AG. */
+  readonly block: number;
+  readonly count: number;
+  /** An inode, or one of `OWNERS`. */
+  readonly owner: number;
+  /** First logical block in the fork. */
+  readonly logical: number;
+  readonly attributes: boolean;
+  /** A block of the fork's tree. */
+  readonly tree: boolean;
+  readonly unwritten: boolean;
+}
+
+/** What a walk tells. */
+export interface ReverseVisitor {
+  readonly record: (record: ReverseRecord) => void;
+  /** A block of the tree, in the AG. */
+  readonly node?: (block: number) => void;
+  readonly hidden?: (why: string) => void;
+}
+
+/** Walks the reverse map of an AG. Records that cannot be meant are told as hidden. @returns whether all of it could be read */
+export async function walkReverseMap(
+  volume: XfsVolume,
+  { ag, root }: { readonly ag: number; readonly root: TreeRoot },
+  visitor: ReverseVisitor,
+): Promise<boolean> {
+  let sound = true;
+  const whole = await walkAgTree(
+    volume,
+    { ag, kind: "reverse-map", root },
+    {
+      ...(visitor.node === undefined ? {} : { node: visitor.node }),
+      ...(visitor.hidden === undefined ? {} : { hidden: visitor.hidden }),
+      record: (view, at) => {
+        const record = recordAt(view, at);
+        if (record.owner === OWNERS.headers || inAg(volume.superblock, { ag, ...record }))
+          visitor.record(record);
+        else {
+          sound = false;
+          visitor.hidden?.(
+            `The reverse map of AG ${ag} has ${record.count} blocks at ${record.block}, which are outside it`,
+          );
+        }
+      },
+    },
+  );
+  return whole && sound;
+}
+
+function recordAt(view: DataView, at: number): ReverseRecord {
+  const high = view.getUint32(at + 8);
+  const flags = view.getUint32(at + 16);
+  return {
+    block: view.getUint32(at),
+    count: view.getUint32(at + 4),
+    owner: high === 0xffff_ffff ? view.getInt32(at + 12) : wideAt(view, at + 8),
+    logical: (flags & 0x003f_ffff) * 2 ** 32 + view.getUint32(at + 20),
+    attributes: flags >>> 31 === 1,
+    tree: ((flags >>> 30) & 1) === 1,
+    unwritten: ((flags >>> 29) & 1) === 1,
+  };
+}
