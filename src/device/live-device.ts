@@ -55,6 +55,8 @@ export class LiveDevice implements ManagedDevice {
   readonly largest: number;
   /** What a failed read costs. */
   readonly failure: LiveFile["facts"]["failure"];
+  /** What the system names it by. */
+  readonly names: Readonly<Record<string, string>>;
   readonly #file: LiveFile;
   readonly #list: PoisonList;
 
@@ -64,6 +66,7 @@ export class LiveDevice implements ManagedDevice {
     this.unit = file.facts.unit;
     this.largest = file.largest;
     this.failure = file.facts.failure;
+    this.names = file.facts.names;
     this.identity = { name: file.path, uuid: undefined, generation: 0 };
     this.capabilities = capabilitiesOf(file);
     this.#list = new PoisonList(file.size);

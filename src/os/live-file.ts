@@ -29,6 +29,8 @@ export interface LiveFacts {
   readonly unit: number;
   /** What a failed read costs: "none" is memory that stops the machine (DAX), so listed ranges are never touched. */
   readonly failure: "machineCheck" | "cheap" | "costly";
+  /** What the system names a device by: "WWID", "serial", "partition". */
+  readonly names: Readonly<Record<string, string>>;
 }
 
 /** How it is opened. */
@@ -200,7 +202,7 @@ async function fileFacts(fd: number, limitMs: number): Promise<LiveFacts> {
   clearTimeout(timer);
   reader.abandon();
   const refused = answer !== undefined && "errno" in answer && answer.errno === EINVAL;
-  return { unit: refused ? PAGE : SECTOR, failure: "costly" };
+  return { unit: refused ? PAGE : SECTOR, failure: "costly", names: {} };
 }
 
 /**
@@ -222,23 +224,35 @@ export function factsOf(folder: string): LiveFacts {
   try {
     real = realpathSync(folder);
   } catch {
-    return { unit: SECTOR, failure: "costly" };
+    return { unit: SECTOR, failure: "costly", names: {} };
   }
-  const own = join(real, "queue");
-  const text = (name: string): string | undefined => {
-    for (const queue of [own, join(dirname(real), "queue")]) {
-      try {
-        return readFileSync(join(queue, name), "latin1").trim();
-      } catch {
-        // A partition has no queue of its own.
-      }
-    }
-    return undefined;
+  const partition = textOf(join(real, "partition"));
+  const disk = partition === undefined ? real : dirname(real);
+  const names = namesOf(disk, partition);
+  const physical = Number(textOf(join(disk, "queue/physical_block_size")) ?? SECTOR);
+  const isUnit = isPowerOfTwo(physical) && physical >= SECTOR && physical <= LARGEST;
+  const unit = isUnit ? physical : SECTOR;
+  if (textOf(join(disk, "queue/dax")) === "1") return { unit, failure: "machineCheck", names };
+  const isCheap = /^(nvme|pmem|zram|ram)\d/.test(basename(disk));
+  return { unit, failure: isCheap ? "cheap" : "costly", names };
+}
+
+function namesOf(disk: string, partition: string | undefined): Readonly<Record<string, string>> {
+  const wwid = textOf(join(disk, "wwid")) ?? textOf(join(disk, "device/wwid"));
+  const serial = textOf(join(disk, "serial")) ?? textOf(join(disk, "device/serial"));
+  return {
+    ...(wwid === undefined ? {} : { WWID: wwid }),
+    ...(serial === undefined ? {} : { serial }),
+    ...(partition === undefined ? {} : { partition }),
   };
-  const physical = Number(text("physical_block_size") ?? SECTOR);
-  const unit =
-    isPowerOfTwo(physical) && physical >= SECTOR && physical <= LARGEST ? physical : SECTOR;
-  if (text("dax") === "1") return { unit, failure: "machineCheck" };
-  const isCheap = /^(nvme|pmem|zram|ram)\d/.test(basename(real));
-  return { unit, failure: isCheap ? "cheap" : "costly" };
+}
+
+/** What a file of sysfs says; `undefined` where there is none, or it says nothing. */
+function textOf(path: string): string | undefined {
+  try {
+    const text = readFileSync(path, "utf8").trim();
+    return text === "" ? undefined : text;
+  } catch {
+    return undefined;
+  }
 }

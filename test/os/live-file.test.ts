@@ -95,6 +95,7 @@ describe("factsOf()", () => {
     expect(factsOf(disk("sda", { physical_block_size: "4096", dax: "0" }))).toEqual({
       unit: 4096,
       failure: "costly",
+      names: {},
     });
   });
 
@@ -105,14 +106,22 @@ describe("factsOf()", () => {
     );
   });
 
-  test("asks the disk of a partition", () => {
+  test("asks the disk of a partition, and names both", () => {
     const place = disk("sdb", { physical_block_size: "4096" });
     mkdirSync(join(place, "sdb1"));
+    mkdirSync(join(place, "device"));
+    writeFileSync(join(place, "device", "wwid"), "naa.5000c500\n");
+    writeFileSync(join(place, "sdb1", "partition"), "1\n");
     symlinkSync(join(place, "sdb1"), join(folder, "8:17"));
-    expect(factsOf(join(folder, "8:17"))).toEqual({ unit: 4096, failure: "costly" });
+    expect(factsOf(join(folder, "8:17"))).toEqual({
+      unit: 4096,
+      failure: "costly",
+      names: { WWID: "naa.5000c500", partition: "1" },
+    });
   });
 
   test("takes what nobody describes for a disk", () => {
-    expect(factsOf(join(folder, "nothing"))).toEqual({ unit: 512, failure: "costly" });
+    const unknown = { unit: 512, failure: "costly", names: {} };
+    expect(factsOf(join(folder, "nothing"))).toEqual(unknown);
   });
 });

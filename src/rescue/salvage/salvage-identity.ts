@@ -5,7 +5,7 @@
  * its device UUID where it has one, the UUIDs of its file systems, and hashes of some clean blocks, which tell two raw
  * files apart that have nothing else.
  */
-import { StorageError } from "../../base/index.ts";
+import { RangeSet, StorageError, type ByteRange } from "../../base/index.ts";
 import { isConstant } from "../../donor/index.ts";
 import type { HostFiles } from "../../os/index.ts";
 import { readText, replaceText } from "../durable-text.ts";
@@ -27,6 +27,11 @@ export interface SalvageIdentity {
   /** What names the source for sure: UUIDs, and of a file its inode, time and path. */
   readonly names: Readonly<Record<string, string>>;
   readonly samples: readonly Sample[];
+  /** Of a source that is read by attempts: what failed once and then came in any run, and where reads took too long in the last. */
+  readonly found?: {
+    readonly transient: readonly ByteRange[];
+    readonly slow: readonly ByteRange[];
+  };
 }
 
 const SAMPLES = 32;
@@ -58,6 +63,19 @@ export async function takeIdentity(source: SalvageSource): Promise<SalvageIdenti
 /** Writes the identity beside a map, durable on return. */
 export function writeIdentity(files: HostFiles, map: string, identity: SalvageIdentity): void {
   replaceText(files, identityPath(map), `${JSON.stringify(identity)}\n`);
+}
+
+/** Notes beside a map what a run found. @throws {StorageError} as `readIdentity` and `writeIdentity` */
+export function noteFound(
+  files: HostFiles,
+  map: string,
+  found: NonNullable<SalvageIdentity["found"]>,
+): void {
+  const identity = readIdentity(files, map);
+  const transient = RangeSet.from([...(identity.found?.transient ?? []), ...found.transient]);
+  const all = { transient: [...transient], slow: found.slow };
+  if (identity.found === undefined && all.transient.length + all.slow.length === 0) return;
+  writeIdentity(files, map, { ...identity, found: all });
 }
 
 /**
@@ -141,7 +159,15 @@ function parseIdentity(text: string, path: string): SalvageIdentity {
     !identity.samples.every(sound)
   )
     return fail();
-  return identity;
+  return isFound(identity.found) ? identity : fail();
+}
+
+function isFound(found: SalvageIdentity["found"]): boolean {
+  const { transient = [], slow = [] } = found ?? {};
+  if (!Array.isArray(transient) || !Array.isArray(slow)) return false;
+  const isRange = (range: ByteRange | null): boolean =>
+    isOffset(range?.offset) && isOffset(range?.length);
+  return [...(transient as ByteRange[]), ...(slow as ByteRange[])].every(isRange);
 }
 
 function isOffset(value: unknown): value is number {

@@ -49,7 +49,11 @@ export function wholeTarget(target: Target): SalvageSource {
   const { uuid } = device.identity;
   return {
     size: device.size,
-    names: { ...(uuid === undefined ? {} : { "device UUID": uuid }), ...Object.fromEntries(uuids) },
+    names: {
+      ...(uuid === undefined ? {} : { "device UUID": uuid }),
+      ...(device instanceof LiveDevice ? device.names : {}),
+      ...Object.fromEntries(uuids),
+    },
     bad: () => [...device.poison.bad({ offset: 0, length: device.size })],
     read: async (into, offset) => await readAndRecord(target, into, offset),
     borrow: async (range) => device.borrow?.(range),

@@ -29,7 +29,7 @@ import type { CopyMap } from "./copy-map.ts";
 import { earlierWork, type EarlierWork } from "./earlier-work.ts";
 import type { Limits, ProbeCounts } from "./prober.ts";
 import { SalvageHashes } from "./salvage-hashes.ts";
-import { takeIdentity, writeIdentity } from "./salvage-identity.ts";
+import { noteFound, takeIdentity, writeIdentity } from "./salvage-identity.ts";
 import { writeMap } from "./salvage-map.ts";
 import { SalvageOutput } from "./salvage-output.ts";
 import type { SalvageSource } from "./salvage-source.ts";
@@ -131,6 +131,8 @@ export async function salvage(
     ran = await copy(work, options);
     work.output.blank(holesOf(work.map));
     work.save();
+    if (ran !== undefined)
+      noteFound(files, map, { transient: [...ran.transient], slow: [...ran.slow] });
   } catch (error) {
     throw withTruth(work, error);
   } finally {

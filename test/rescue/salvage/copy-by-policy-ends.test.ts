@@ -79,9 +79,13 @@ describe("copyByPolicy()", () => {
       asked += 1;
       if (source.counts.failed >= 3) source.broken.clear();
     };
-    const { result } = await run(source, { retries: 1, checkpoint });
+    const { result, files } = await run(source, { retries: 1, checkpoint });
     expect(result.bad).toBe(0);
     expect(result.reads?.transient).toEqual([{ offset: 65_536, length: 1024 }]);
+    const beside = Buffer.from(content(files, `${OUT}.map.theriac`)).toString();
+    expect(JSON.parse(beside)).toMatchObject({
+      found: { transient: [{ offset: 65_536, length: 1024 }], slow: [] },
+    });
     expect(asked).toBe(result.reads?.reads);
   });
 

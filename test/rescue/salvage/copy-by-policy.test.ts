@@ -2,9 +2,9 @@
 import { describe, expect, test } from "vitest";
 import { createPrng, RangeSet, type ByteRange } from "../../../src/base/index.ts";
 import { salvage } from "../../../src/rescue/index.ts";
-import { createCrashFiles, type CrashFiles } from "../../../src/testing/index.ts";
 import { randomSeed } from "../../base/seed.ts";
 import { failingSource, type FailingSource } from "./support/failing-source.ts";
+import { memoryFiles } from "./support/memory-files.ts";
 
 const seed = randomSeed();
 const OUT = "/disk/out";
@@ -18,14 +18,6 @@ function stamped(): Uint8Array {
   for (let at = 0; at < SIZE; at += chunk.length) all.set(chunk, at);
   const view = new DataView(all.buffer);
   for (let at = 0; at < SIZE; at += 4096) view.setUint32(at, at / 4096);
-  return all;
-}
-
-function content(files: CrashFiles): Uint8Array {
-  const file = files.open(OUT);
-  const all = new Uint8Array(file.size());
-  file.readSync(all, 0);
-  file.close();
   return all;
 }
 
@@ -55,11 +47,11 @@ function failuresOfDdrescue(bad: RangeSet): number {
 }
 
 async function run(source: FailingSource, policy: "listed" | "cheap" | "costly") {
-  const files = createCrashFiles();
+  const files = memoryFiles();
   const result = await salvage(source, OUT, { files, policy });
   const right = Uint8Array.from(bytes);
   for (const { offset, length } of source.broken) right.fill(0, offset, offset + length);
-  expect(Buffer.compare(content(files), right)).toBe(0);
+  expect(Buffer.compare(files.content(OUT), right)).toBe(0);
   expect(result.salvaged + result.bad + result.left).toBe(SIZE);
   expect(result.left).toBe(0);
   expect(result.holes).toEqual([...source.broken]);
