@@ -10,11 +10,11 @@ const HEAD = 256;
  *
  * @param schema "theriac.plan/1"
  * @throws {StorageError} EEXIST where something else is there
- * @throws {RangeError} where the name is that of a list
+ * @throws {RangeError} where the name is that of a list or log
  */
 export function checkReplaceable(path: string, schema: string): void {
-  if (path.endsWith(".theriac"))
-    throw new RangeError(`Cannot write "${path}": names in .theriac belong to lists`);
+  if (/\.theriac(?:\.(?:log|plan|kept))?$/.test(path))
+    throw new RangeError(`Cannot write "${path}": names in .theriac belong to lists and logs`);
   const info = nodeFiles.info(path);
   if (info === undefined || (info.kind === "file" && info.size === 0)) return;
   if (info.kind === "file" && headOf(path).includes(`"${schema}"`)) return;

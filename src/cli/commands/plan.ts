@@ -45,6 +45,7 @@ export const plan: CommandModule<Options> = {
           free: options.free ?? false,
           digests: digestSource(options.digest, donors),
           checkpoint: () => context.checkpoint(),
+          onProgress: (event) => context.progress.show(event),
         });
         if (options.output !== undefined)
           replaceText(nodeFiles, options.output, jsonPieces({ ...made }));

@@ -111,7 +111,7 @@ async function heal(context: CommandContext, options: Options, on: RepairParts):
     ...(digest === undefined ? {} : { digest }),
     digests: digestSource(digest, on.donors),
     checkpoint: () => context.checkpoint(),
-    onProgress: (done, total) => context.progress.report({ phase: "healing", done, total }),
+    onProgress: (event) => context.progress.show(event),
   });
 }
 

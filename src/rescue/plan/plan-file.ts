@@ -43,8 +43,11 @@ export interface StepOwner {
 export interface StepDonor {
   /** Index in the plan's donors. */
   readonly index: number;
-  /** "file": bytes of the file `path` from `offset`; "volume": bytes of the volume with the target's UUID from `offset`. */
-  readonly from: "file" | "volume";
+  /**
+   * "file": bytes of the file `path` from `offset`; "volume": bytes of the volume with the target's UUID from `offset`; "twin": bytes of a leg of the
+   * target's mirror, at the same place.
+   */
+  readonly from: "file" | "volume" | "twin";
   readonly path?: string | undefined;
   readonly offset: number;
 }

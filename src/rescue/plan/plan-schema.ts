@@ -27,7 +27,12 @@ const step = z.object({
   action: z.enum(["write", "zero", "refused", "unavailable", "left"]),
   owner: ownerSchema,
   donor: z
-    .object({ index, from: z.enum(["file", "volume"]), path: path.optional(), offset: bytes })
+    .object({
+      index,
+      from: z.enum(["file", "volume", "twin"]),
+      path: path.optional(),
+      offset: bytes,
+    })
     .optional(),
   grade: z.enum(["proven", "consistent", "refused"]).optional(),
   sha256: sha256.optional(),

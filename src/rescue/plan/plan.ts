@@ -4,12 +4,20 @@
  * Every bad byte is in exactly one step, also where nothing can be done; so the sums by action add up to what is bad (R7).
  * Reading evidence may touch poison that nobody knew of. Then the list has grown, and the plan is made again.
  */
-import { RangeSet, roundDown, roundUp, type ByteRange } from "../../base/index.ts";
+import {
+  ProgressMeter,
+  RangeSet,
+  roundDown,
+  roundUp,
+  type ByteRange,
+  type ProgressListener,
+} from "../../base/index.ts";
 import { readOrMissing, type Donor, type FileDigest } from "../../donor/index.ts";
 import { findDamage, type Damage } from "../damage.ts";
 import { planFile, type DamagedFile, type Leftover } from "./plan-files.ts";
 import { sumSteps, type Neighbour, type Plan, type PlanStep, type Trust } from "./plan-file.ts";
 import { planRaw } from "./plan-raw.ts";
+import { planTwins } from "./plan-twins.ts";
 import { leave, sha256, zero, type Draft, type Planner } from "./planner.ts";
 import type { Target } from "../target.ts";
 
@@ -21,6 +29,8 @@ export interface PlanOptions {
   readonly free?: boolean;
   /** Asked for the digests of damaged files, by path. @default none */
   readonly digests?: (paths: ReadonlySet<string>) => Promise<ReadonlyMap<string, FileDigest>>;
+  /** Told how far it is: bytes that have a step, of those that are bad; at most ten times a second. */
+  readonly onProgress?: ProgressListener;
   /** Called between steps; throws to end the work. */
   readonly checkpoint?: () => Promise<void>;
 }
@@ -89,6 +99,7 @@ async function planOnce(
   options: PlanOptions,
 ): Promise<readonly PlanStep[]> {
   const damages = await findDamage(target);
+  const meter = new ProgressMeter(options.onProgress);
   const paths = new Set(
     damages.flatMap((damage) =>
       damage.owners[0]?.kind === "file" ? (damage.owners[0].paths ?? []) : [],
@@ -106,11 +117,23 @@ async function planOnce(
     checkpoint: options.checkpoint ?? (() => Promise.resolve()),
     drafts: [],
   };
-  const sorted = sortOut(planner, damages);
+  const told = { phase: "planning", total: damages.reduce((sum, { length }) => sum + length, 0) };
+  let done = 0;
+  let seen = 0;
+  const report = (): void => {
+    for (; seen < planner.drafts.length; seen += 1) done += planner.drafts[seen]?.length ?? 0;
+    meter.report({ ...told, done });
+  };
+  const sorted = sortOut(planner, await planTwins(planner, damages));
   for (const file of sorted.files.values()) {
+    report();
     for (const rest of await planFile(planner, file)) addRaw(sorted.raw, rest);
   }
-  for (const raw of sorted.raw.values()) await planRaw(planner, raw);
+  for (const raw of sorted.raw.values()) {
+    report();
+    await planRaw(planner, raw);
+  }
+  report();
   const { clearUnit } = target.device.capabilities;
   const drafts = completeUnits(planner.drafts, clearUnit).toSorted(
     (one, other) => one.offset - other.offset,

@@ -64,6 +64,16 @@ export function ownerOf(damage: Damage): StepOwner {
   };
 }
 
+/** The same with the place of a byte in its file, where that can be told: `damage` must be as it was found, or a part that names its whole. */
+export function ownerAt(damage: Damage & { readonly whole?: Damage }, offset: number): StepOwner {
+  const { owners, offset: start } = damage.whole ?? damage;
+  const [range, ...more] = owners[0]?.ranges ?? [];
+  const isTold = owners[0]?.what === "data" && range !== undefined && more.length === 0;
+  return isTold
+    ? { ...ownerOf(damage), fileOffset: range.offset + offset - start }
+    : ownerOf(damage);
+}
+
 /** Notes a range that nothing is done with. */
 export function leave(
   planner: Planner,

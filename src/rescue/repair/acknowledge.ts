@@ -11,7 +11,7 @@
 import { intersect, RangeSet, StorageError, type ByteRange } from "../../base/index.ts";
 import { findDamage, type Damage } from "../damage.ts";
 import type { PlanStep } from "../plan/plan-file.ts";
-import { ownerOf, sha256, stepPieces } from "../plan/planner.ts";
+import { ownerAt, sha256, stepPieces } from "../plan/planner.ts";
 import type { Target } from "../target.ts";
 import type { StepResult } from "./apply-batch.ts";
 import { doSteps } from "./apply.ts";
@@ -88,12 +88,12 @@ export async function acknowledge(
 }
 
 /** A part of a damage that is given up. */
-type Chosen = Damage & { readonly shift: number | undefined };
+type Chosen = Damage & { readonly whole: Damage };
 
 function chosen(damages: readonly Damage[], what: AcknowledgeWhat): readonly Chosen[] {
   const ranges = RangeSet.from(what.ranges ?? []);
   return damages.flatMap((one) => {
-    const damage = { ...one, shift: shiftOf(one) };
+    const damage = { ...one, whole: one };
     const isOfFile =
       what.path !== undefined &&
       damage.owners.some(
@@ -133,28 +133,16 @@ function checkContent(target: Target, damages: readonly Damage[]): void {
   }
 }
 
-/** Where a byte of a damage is in its file, as the difference to its offset on the target; where that can be told. */
-function shiftOf({ owners, offset }: Damage): number | undefined {
-  const [range, ...more] = owners[0]?.ranges ?? [];
-  return owners[0]?.what === "data" && range !== undefined && more.length === 0
-    ? range.offset - offset
-    : undefined;
-}
-
 function stepsOf(damages: readonly Chosen[]): readonly PlanStep[] {
   const steps: PlanStep[] = [];
   for (const damage of damages) {
-    const { shift } = damage;
     for (const piece of stepPieces(damage))
       steps.push({
         id: steps.length + 1,
         ...piece,
         state: damage.state,
         action: "zero",
-        owner: {
-          ...ownerOf(damage),
-          ...(shift === undefined ? {} : { fileOffset: piece.offset + shift }),
-        },
+        owner: ownerAt(damage, piece.offset),
         sha256: sha256(new Uint8Array(piece.length)),
         reason: "given up",
       });

@@ -1,5 +1,6 @@
 /** ApplyBatch: one batch of steps: their bytes fetched and checked, healed as one, read back and compared. */
-import { StorageError } from "../../base/index.ts";
+import { StorageError, type ByteRange } from "../../base/index.ts";
+import type { Device } from "../../device/index.ts";
 import { cleanPieces, readOrMissing, type Donor, type DonorFile } from "../../donor/index.ts";
 import type { Batch } from "./batch.ts";
 import type { PlanStep } from "../plan/plan-file.ts";
@@ -62,17 +63,22 @@ export class StepSource {
     const wanted = step.donor;
     const donor = this.#donors[wanted?.index ?? -1];
     if (wanted === undefined || donor === undefined) return "the donor is not there";
+    if (wanted.from === "twin") {
+      const { twin } = donor;
+      const place =
+        twin === undefined
+          ? undefined
+          : { device: twin.device, offset: 0, length: twin.device.size };
+      return await fillFrom(place, bytes, wanted.offset);
+    }
     if (wanted.from === "volume") {
       const volume = uuid === undefined ? undefined : await donor.volume(uuid);
-      if (volume === undefined || wanted.offset + bytes.length > volume.length)
-        return "the donor has no such volume any more";
-      const { missing } = await readOrMissing(volume.device, bytes, volume.offset + wanted.offset);
-      return missing.length === 0 ? undefined : "the donor misses bytes there now";
+      return await fillFrom(volume, bytes, wanted.offset);
     }
     const file = await this.#file(donor, wanted.index, { path: wanted.path ?? "", uuid });
     if (file === undefined) return "the donor has no such file any more";
     const { missing } = await file.read(bytes, wanted.offset);
-    return missing.length === 0 ? undefined : "the donor misses bytes there now";
+    return missing.length === 0 ? undefined : GONE_BAD;
   }
 
   async #file(
@@ -93,6 +99,20 @@ export class StepSource {
     this.#open = undefined;
     await open?.file.close();
   }
+}
+
+const GONE_BAD = "the donor misses bytes there now";
+
+/** Fills bytes from a place on a device. @returns why it cannot */
+async function fillFrom(
+  place: (ByteRange & { readonly device: Device }) | undefined,
+  bytes: Uint8Array,
+  offset: number,
+): Promise<string | undefined> {
+  if (place === undefined || offset + bytes.length > place.length)
+    return "the donor has no such volume, or leg of the target's mirror, any more";
+  const { missing } = await readOrMissing(place.device, bytes, place.offset + offset);
+  return missing.length === 0 ? undefined : GONE_BAD;
 }
 
 /** Heals one batch, reads it back, and says what became of each step. */

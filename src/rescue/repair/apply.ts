@@ -11,6 +11,7 @@
  * - every healed range is read back past the intent and compared; what is not right is still bad or lost afterwards (R5)
  * - no extent moves (R8): the maps of all touched files are compared before and after
  */
+import { endOf, ProgressMeter, type ByteRange, type ProgressListener } from "../../base/index.ts";
 import type { Donor } from "../../donor/index.ts";
 import { applyBatch, StepSource, type StepResult } from "./apply-batch.ts";
 import { batches } from "./batch.ts";
@@ -33,8 +34,8 @@ export interface ApplyOptions {
   readonly checkpoint?: () => Promise<void>;
   /** Steps that are written down and healed at once at most. @default 256 */
   readonly batchSteps?: number;
-  /** Called after every batch with bytes done and wanted. */
-  readonly onProgress?: (done: number, total: number) => void;
+  /** Told how far it is, in bytes of the steps that write: phase, rate, remaining time, current zone; at most ten times a second. */
+  readonly onProgress?: ProgressListener;
   /** Called for every step that wrote or tried to. */
   readonly onStep?: (step: PlanStep, result: StepResult) => void;
 }
@@ -93,12 +94,15 @@ export async function doSteps(
   const total = work.reduce((sum, { length }) => sum + length, 0);
   const journal = total === 0 ? undefined : await how.begin?.();
   const source = new StepSource(on.donors);
+  const meter = new ProgressMeter(how.onProgress);
+  const told = { phase: "healing", total };
   let done = 0;
   try {
     const { clearUnit } = on.target.device.capabilities;
     for (const batch of batches(work, clearUnit, how.batchSteps)) {
       await how.checkpoint?.();
       const steps = batch.flat();
+      meter.report({ ...told, done, zone: zoneOf(steps) });
       journal?.before(steps);
       const results = await applyBatch(on.target, source, batch);
       // What was read back may have been put on the list: the log must not say more than the list does.
@@ -109,10 +113,17 @@ export async function doSteps(
         how.onStep?.(step, result);
         done += step.length;
       }
-      how.onProgress?.(done, total);
     }
   } finally {
     await source.close();
   }
   await on.target.device.flush();
+  if (total > 0) meter.report({ ...told, done });
+}
+
+/** From the first byte of ascending steps to the last. */
+function zoneOf(steps: readonly PlanStep[]): ByteRange {
+  const [first, last] = [steps[0], steps.at(-1)];
+  const offset = first?.offset ?? 0;
+  return { offset, length: last === undefined ? 0 : endOf(last) - offset };
 }

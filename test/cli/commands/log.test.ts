@@ -41,7 +41,7 @@ beforeEach(async () => {
   ];
   device.close();
   const at = places.flatMap((offset) => ["--at", String(offset)]);
-  expect((await theriac(["inject", image, ...at, "--length", "512"])).code).toBe(0);
+  await theriac(["inject", image, ...at, "--length", "512"]);
 });
 
 describe("theriac log", () => {

@@ -82,19 +82,21 @@ function counted(donor: Donor, reads: { path: string; offset: number; length: nu
 
 describe("makePlan() with several donors", () => {
   test("takes proven bytes of a later donor before consistent ones of an earlier", async () => {
-    const good = backup();
-    // As large and as old, and equal beside the hole: it looks right, and the digest knows better.
-    const wrong = backup((path, bytes) =>
-      path === BIG ? Uint8Array.from(bytes).fill(0, 700_010, 700_011) : bytes,
-    );
     const target = await memoryTarget(treeImage());
-    target.device.inject({ offset: await placeOf(target.map, BIG, 700_000), length: 512 });
-    const digest = await digestOf(good);
-    const donors = [wrong, good].map(openDirectoryDonor);
-    const plan = await makePlan(target, donors, { digests: digestSource(digest, []) });
-    expect(plan.steps).toMatchObject([{ grade: "proven", donor: { index: 1 } }]);
+    const at = await placeOf(target.map, BIG, 65_536);
+    target.device.inject({ offset: at, length: 1024 });
+    // It has half of the hole, which no digest can prove alone.
+    const half = await imageOf(treeImage(), "half", [{ offset: at, length: 512 }]);
+    const good = backup();
+    const donors = [half, openDirectoryDonor(good)];
+    const digests = digestSource(await digestOf(good), []);
+    const plan = await makePlan(target, donors, { digests });
+    expect(plan.steps).toMatchObject([{ length: 1024, grade: "proven", donor: { index: 1 } }]);
     const unknown = await makePlan(target, donors);
-    expect(unknown.steps).toMatchObject([{ grade: "consistent", donor: { index: 0 } }]);
+    expect(unknown.steps).toMatchObject([
+      { length: 512, grade: "consistent", donor: { index: 1 } },
+      { length: 512, grade: "consistent", donor: { index: 0 } },
+    ]);
   });
 
   test("proves by a digest what only two donors together have (S59)", async () => {
