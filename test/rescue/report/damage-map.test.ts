@@ -62,6 +62,15 @@ test("damageMap() gives each cell the owners of its own share of a range, and th
   expect(cells[1]?.paths).toEqual(["/a"]);
 });
 
+test("damageMap() takes no clean byte for repaired because one beside it was", () => {
+  const poison = new PoisonList(2 ** 24);
+  poison.mark({ offset: 0, length: 2 ** 24 }, "clean");
+  poison.mark({ offset: 512, length: 512 }, "poisoned");
+  const repaired = RangeSet.from([{ offset: 512, length: 512 }]);
+  const [cell] = damageMap({ poison, damage: [], repaired }).cells;
+  expect(cell?.states).toMatchObject({ repaired: 0, poisoned: 512 });
+});
+
 test("damageMap() of nothing has no cells", () => {
   const poison = new PoisonList(0);
   expect(damageMap({ poison, damage: [], repaired: new RangeSet() }).cells).toEqual([]);
