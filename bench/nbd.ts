@@ -36,23 +36,25 @@ function rivals(): Rival[] {
     uri: uriOf(name),
     command: [process.execPath, MAIN, "serve", imageOf(name), "--listen", `unix:${socketOf(name)}`],
   });
-  const [file, memory, qemu] = ["nbdkit file", "nbdkit memory", "qemu-nbd"];
+  const file = "nbdkit file";
+  const memory = "nbdkit memory";
+  const qemu = "qemu-nbd";
   return [
     ours("theriac"),
     ours("theriac, 100,000 ranges"),
     {
-      name: file as string,
-      uri: uriOf(file as string),
-      command: ["nbdkit", "-f", "-U", socketOf(file as string), "file", imageOf(file as string)],
+      name: file,
+      uri: uriOf(file),
+      command: ["nbdkit", "-f", "-U", socketOf(file), "file", imageOf(file)],
     },
     {
-      name: memory as string,
-      uri: uriOf(memory as string),
-      command: ["nbdkit", "-f", "-U", socketOf(memory as string), "memory", String(SIZE)],
+      name: memory,
+      uri: uriOf(memory),
+      command: ["nbdkit", "-f", "-U", socketOf(memory), "memory", String(SIZE)],
     },
     {
-      name: qemu as string,
-      uri: uriOf(qemu as string),
+      name: qemu,
+      uri: uriOf(qemu),
       command: [
         "qemu-nbd",
         "-t",
@@ -63,8 +65,8 @@ function rivals(): Rival[] {
         "-x",
         "",
         "-k",
-        socketOf(qemu as string),
-        imageOf(qemu as string),
+        socketOf(qemu),
+        imageOf(qemu),
       ],
     },
   ];

@@ -25,6 +25,15 @@ export interface DirectAccess {
   view(range: ByteRange): Uint8Array;
 
   /**
+   * The mapped bytes of a range where every one of them may be given out as it stands: nothing hides under them that only a `load` would meet.
+   * Asks no list: `probe` first (R1, R6). They are the memory itself: whoever gives them out copies them, or is done with them, before anything else
+   * happens to the device.
+   *
+   * @returns `undefined` where that is not known, or where the range lies in two windows: `load` it
+   */
+  goodView?(offset: number, length: number): Uint8Array | undefined;
+
+  /**
    * Copies out of the memory and stops at the first byte that it cannot give (`_copy_mc_to_iter`): latent poison that it meets becomes
    * known. Asks no list: `probe` first (R1, R6).
    *

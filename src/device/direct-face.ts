@@ -114,6 +114,15 @@ export class DirectFace implements DirectAccess {
     return this.#memory.view(range);
   }
 
+  goodView(offset: number, length: number): Uint8Array | undefined {
+    checkSpan(offset, length, this.#size);
+    const isPlain =
+      this.#pages.empty && this.#unsettled.empty && this.#memory.isPlain?.(offset, length) === true;
+    if (!isPlain) return undefined;
+    const bytes = this.#memory.view({ offset, length });
+    return bytes.length === length ? bytes : undefined;
+  }
+
   load(into: Uint8Array, offset: number): number {
     checkSpan(offset, into.length, this.#size);
     return this.#pages.empty ? this.#load(into, offset) : this.#loadPresent(into, offset);

@@ -31,6 +31,7 @@ export interface FileMediaOptions {
 function memoryOf(mapping: FileMapping): MediaMemory {
   return {
     view: (range) => mapping.view(range),
+    isPlain: () => true,
     load: (into, offset) => {
       mapping.copyOut(into, offset);
       return NO_FAULTS;

@@ -56,6 +56,8 @@ export function markedMedia(media: Media, options: MarkedMediaOptions = {}): Med
 function markedMemory(memory: MediaMemory, markers: Markers, loads: boolean): MediaMemory {
   return {
     view: (range) => memory.view(range),
+    isPlain: (offset, length) =>
+      (!loads || markers.isClean(offset, length)) && memory.isPlain?.(offset, length) === true,
     load: loads
       ? (into, offset) => markers.join(memory.load(into, offset), into, offset)
       : (into, offset) => memory.load(into, offset),
@@ -112,6 +114,11 @@ class Markers {
     return this.#found.size === 0
       ? faults
       : this.#withFound(faults, { offset, length: into.length });
+  }
+
+  /** Whether a range was looked through whole, and no marker is in it. */
+  isClean(offset: number, length: number): boolean {
+    return this.#isSeen(offset, length) && !this.#found.intersects(offset, length);
   }
 
   #withFound(faults: Faults, { offset, length }: ByteRange): Faults {

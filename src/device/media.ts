@@ -17,6 +17,8 @@ export const NO_FAULTS: Faults = Object.freeze([]);
 export interface MediaMemory {
   /** The mapped bytes of a range, up to the end of their window. Bytes under a fault are no data. */
   view(range: ByteRange): Uint8Array;
+  /** Whether a load of these bytes would find every one of them good, told without looking at them. @default nobody knows */
+  isPlain?(offset: number, length: number): boolean;
   /** Copies out of the memory (`_copy_mc_to_iter`), whatever windows it stands in; stops at the first fault, which is told, not thrown, and leaves `into` behind it as it was. */
   load(into: Uint8Array, offset: number): Faults;
   /** Copies into the memory; not durable before the medium's `flush`. @throws {MediaError} as `Media.write` */

@@ -21,6 +21,7 @@ export class MemoryMedia implements Media {
     this.capabilities = options.capabilities;
     this.memory = {
       view: ({ offset, length }) => bytes.subarray(offset, offset + length),
+      isPlain: () => true,
       load: (into, offset) => this.read(into, offset),
       store: (from, offset) => this.write(from, offset),
     };

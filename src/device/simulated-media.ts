@@ -87,6 +87,8 @@ export class SimulatedMedia implements Media {
   #memoryOver(memory: MediaMemory): MediaMemory {
     return {
       view: (range) => memory.view(range),
+      isPlain: (offset, length) =>
+        this.#isWhole(offset, length) && memory.isPlain?.(offset, length) === true,
       load: (into, offset) => {
         if (this.#isWhole(offset, into.length)) return memory.load(into, offset);
         return this.#loadUpTo(into, offset, memory);

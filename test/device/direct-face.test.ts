@@ -69,3 +69,14 @@ test("R2: heal() of a part of a page lifts nothing, of a whole page it does, lis
   direct.heal(new Uint8Array(PAGE_SIZE), 2 * PAGE_SIZE);
   expect(device.pages.isPresent(2)).toBe(true);
 });
+
+test("goodView() is the memory where nothing hides under it, and nothing elsewhere (R1)", () => {
+  const { device, direct } = withoutPage();
+  expect(direct.goodView?.(0, PAGE_SIZE)).toBeUndefined();
+  device.pages.noteClear({ offset: 2 * PAGE_SIZE, length: PAGE_SIZE });
+  expect(direct.goodView?.(10, PAGE_SIZE)).toEqual(new Uint8Array(PAGE_SIZE).fill(1));
+  device.inject({ offset: PAGE_SIZE, length: 64 }, { latent: true });
+  expect(direct.goodView?.(0, PAGE_SIZE + 1)).toBeUndefined();
+  expect(direct.goodView?.(0, PAGE_SIZE)).toHaveLength(PAGE_SIZE);
+  expect(() => direct.goodView?.(0, 9 * PAGE_SIZE)).toThrow(RangeError);
+});

@@ -112,3 +112,16 @@ test("a read that was on its way while its marker was written over tells no faul
   expect(await reading).toEqual([]);
   expect(media.readSync(new Uint8Array(4096), 0)).toEqual([]);
 });
+
+test("isPlain() is told only of pages that were looked through, and not where a marker stands (R1)", () => {
+  const bytes = createPrng(1).bytes(SIZE);
+  fillMarker(bytes.subarray(8192, 8192 + 128), 8192);
+  const { memory } = markedMedia(mediaOf(bytes));
+  expect(memory?.isPlain?.(0, 4096)).toBe(false);
+  memory?.load(new Uint8Array(16_384), 0);
+  expect(memory?.isPlain?.(0, 8192)).toBe(true);
+  expect(memory?.isPlain?.(8192, 4096)).toBe(false);
+  expect(memory?.isPlain?.(12_288, 4096)).toBe(true);
+  const listed = markedMedia(mediaOf(bytes), { loads: false });
+  expect(listed.memory?.isPlain?.(0, 4096)).toBe(true);
+});

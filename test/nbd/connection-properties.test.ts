@@ -66,6 +66,34 @@ class Model {
     this.bytes = Buffer.from(bytes);
   }
 
+  noteBad(device: SimulatedDevice): void {
+    this.bad.clear();
+    for (const bad of device.poison.bad({ offset: 0, length: SIZE }))
+      for (let byte = bad.offset; byte < endOf(bad); byte += 1) this.bad.add(byte);
+  }
+
+  /** Takes a write, or the part of one before the place where it stopped: what lies behind that is as it was, or as it was to be, and whole. */
+  async write(
+    ask: Ask,
+    done: { readonly device: SimulatedDevice; readonly failed: Chunk | undefined },
+  ): Promise<string[]> {
+    const { device, failed } = done;
+    const data = ask.payload ?? Buffer.alloc(ask.length);
+    const length = failed === undefined ? ask.length : (failed.offset ?? ask.offset) - ask.offset;
+    data.copy(this.bytes, ask.offset, 0, length);
+    if (failed === undefined) {
+      return [...device.poison.bad(ask)].map(({ offset }) => `still bad at ${offset}`);
+    }
+    const now = Buffer.alloc(SIZE);
+    const { missing } = await device.read(now, 0);
+    let at = 0;
+    for (const hole of [...missing, { offset: SIZE, length: 0 }]) {
+      now.copy(this.bytes, at, at, hole.offset);
+      at = endOf(hole);
+    }
+    return length < 0 ? [`stopped at ${failed.offset}`] : [];
+  }
+
   /** Takes what a read showed. @returns what of it cannot be */
   check(ask: Ask, chunks: readonly Chunk[]): string[] {
     const problems = readProblems(ask, chunks);
@@ -98,29 +126,14 @@ describe("Connection", () => {
       const model = new Model(bytes);
       for (let step = 0; step < 25; step += 1) {
         const ask = randomAsk(prng);
-        model.bad.clear();
-        for (const bad of device.poison.bad({ offset: 0, length: SIZE }))
-          for (let byte = bad.offset; byte < endOf(bad); byte += 1) model.bad.add(byte);
+        model.noteBad(device);
         const chunks = await peer.ask(ask.command, ask);
         const failed = chunks.find(({ type, errno }) => type === "error" || (errno ?? 0) > 0);
-        if (ask.command === READ) expect(model.check(ask, chunks)).toEqual([]);
-        if (failed !== undefined) expect(failed.errno).toBe(NBD_ERROR.EIO);
-        if (ask.command !== WRITE && ask.command !== WRITE_ZEROES) continue;
-        const data = ask.payload ?? Buffer.alloc(ask.length);
-        const done = failed === undefined ? ask.length : (failed.offset ?? ask.offset) - ask.offset;
-        expect(done).toBeGreaterThanOrEqual(0);
-        data.copy(model.bytes, ask.offset, 0, done);
-        if (done < ask.length) {
-          // What lies behind the place is as it was, or as it was to be: both are whole.
-          const now = Buffer.alloc(SIZE);
-          const { missing } = await device.read(now, 0);
-          let at = 0;
-          for (const hole of [...missing, { offset: SIZE, length: 0 }]) {
-            now.copy(model.bytes, at, at, hole.offset);
-            at = endOf(hole);
-          }
-        }
-        if (failed === undefined) expect([...device.poison.bad(ask)]).toEqual([]);
+        const isChange = ask.command === WRITE || ask.command === WRITE_ZEROES;
+        const problems = ask.command === READ ? model.check(ask, chunks) : [];
+        if (isChange) problems.push(...(await model.write(ask, { device, failed })));
+        expect(problems).toEqual([]);
+        expect(failed?.errno ?? NBD_ERROR.EIO).toBe(NBD_ERROR.EIO);
       }
     }
   });
