@@ -33,6 +33,7 @@ import { anyBad } from "../states.ts";
 import { NbdHealer } from "./healer.ts";
 import type { RemoteDevice } from "./open-nbd.ts";
 import { markersIn } from "./markers-in.ts";
+import { NBD_EXPORT } from "./protocol.ts";
 import { RangeGate } from "./range-gate.ts";
 import type { NbdReader } from "./reader.ts";
 import type { RemoteList } from "./remote-list.ts";
@@ -304,9 +305,9 @@ export class NbdDevice implements RemoteDevice {
   #checkWritable(range: ByteRange): void {
     this.#check(range);
     if (!this.capabilities.readOnly) return;
-    throw new StorageError("EACCES", `Cannot write ${this.#name}: it is open for reading`, {
-      path: this.#name,
-    });
+    const isOpenOnly = (this.#parts.session.found.flags & NBD_EXPORT.READ_ONLY) === 0;
+    const why = isOpenOnly ? "it is open for reading" : "the server exports it for reading only";
+    throw new StorageError("EACCES", `Cannot write ${this.#name}: ${why}`, { path: this.#name });
   }
 
   #checkRecovers(mode: AccessMode, syscall: string): void {

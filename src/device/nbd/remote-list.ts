@@ -9,7 +9,12 @@ import { importedChanges, type PoisonView, type StateRange } from "../../poison/
 import { Ledger, type LedgerOptions } from "../ledger.ts";
 import { inState, isBad } from "../states.ts";
 import type { BlockStatuses } from "./block-status.ts";
+import { protocolError } from "./pending-reply.ts";
 import { POISON_CONTEXT, poisonStateOf } from "./poison-context.ts";
+
+/** Runs that are taken of a list; what each answer counts beside its runs, so that a list of one byte an answer ends too. */
+const RUNS_MAX = 20_000_000;
+const ANSWER_COST = 100;
 
 /** What a list is made of. */
 export interface RemoteListOptions extends LedgerOptions {
@@ -45,6 +50,7 @@ export class RemoteList {
     const { ask, unit, size } = this.#options;
     if (ask === undefined || range.length === 0) return;
     const end = Math.min(endOf(alignOut(range, unit)), size);
+    let told = 0;
     for (let at = range.offset - (range.offset % unit); at < end;) {
       const statuses = await ask({ offset: at, length: end - at });
       each?.(statuses);
@@ -52,6 +58,8 @@ export class RemoteList {
       const last = runs.at(-1);
       // A server that cannot tell now leaves the list as it is.
       if (last === undefined) return;
+      told += runs.length + ANSWER_COST;
+      if (told > RUNS_MAX) throw protocolError("a list of more ranges than anybody can use");
       for (const run of runs) this.#take(run, poisonStateOf(run.flags));
       at = endOf(last);
     }

@@ -5,6 +5,9 @@
 import { endOf, RangeSet, type ByteRange } from "../../base/index.ts";
 import { zerosOf, type BlockStatuses } from "./block-status.ts";
 
+/** Ranges that are kept; then all is forgotten, and asked again where it is wanted. */
+const ZEROS_MAX = 1_000_000;
+
 /** What is known of zeros. */
 export class ZeroMap {
   readonly #size: number;
@@ -52,6 +55,10 @@ export class ZeroMap {
     if (known.length === 0) {
       this.#known.add(0, this.#size);
       return;
+    }
+    if (this.#zeros.size > ZEROS_MAX) {
+      this.#zeros.clear();
+      this.#known.clear();
     }
     this.#known.add(known.offset, known.length);
     for (const { offset, length } of zeros) this.#zeros.add(offset, length);
