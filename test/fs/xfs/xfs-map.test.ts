@@ -4,13 +4,8 @@ import { afterAll, describe, expect, test } from "vitest";
 import { openFileMap, type FileMap, type OwnedRange } from "../../../src/fs/index.ts";
 import { openXfsMap } from "../../../src/fs/xfs/index.ts";
 import { fileSource, later, load, memorySource, Scratch } from "../ext4/scratch.ts";
-import {
-  blockUses,
-  hasXfsPrograms,
-  xfsImage,
-  type BlockUse,
-  type XfsImage,
-} from "./support/xfs-images.ts";
+import { blockUses, differences } from "./support/compare-blocks.ts";
+import { hasXfsPrograms, xfsImage, type XfsImage } from "./support/xfs-images.ts";
 
 const scratch = new Scratch();
 afterAll(() => scratch.dispose());
@@ -40,70 +35,6 @@ const FORMS: Readonly<Record<string, readonly string[]>> = {
   ],
   "more inodes a block than a chunk": ["-b", "size=32768", "-m", "crc=0", "-i", "size=256"],
 };
-
-/** What an owner may be where xfs_db says a type. */
-const TYPES: Readonly<Record<string, readonly string[]>> = {
-  sb: [
-    "superblock",
-    "superblock-backup",
-    "free-space-header",
-    "inode-header",
-    "free-list",
-    "padding",
-  ],
-  agf: ["free-space-header"],
-  agi: ["inode-header", "free-list"],
-  agfl: ["free-list", "padding"],
-  btbno: ["free-space-tree"],
-  btcnt: ["free-space-tree"],
-  btino: ["inode-tree"],
-  btfino: ["inode-tree"],
-  btrmap: ["reverse-map-tree"],
-  btrefcnt: ["reference-count-tree"],
-  freelist: ["tree-reserve"],
-  free1: ["free-space"],
-  free2: ["free-space"],
-  inode: ["inode", "free-inode"],
-  data: ["data", "file-slack", "unwritten"],
-  rldata: ["data", "file-slack", "unwritten"],
-  symlink: ["symlink-target"],
-  dir: ["directory-block", "directory-index"],
-  attr: ["xattr-block"],
-  btbmapa: ["xattr-block"],
-  btbmapd: ["extent-tree"],
-  log: ["journal-log"],
-  quota: ["quota"],
-  rtbitmap: ["realtime-bitmap"],
-  rtsum: ["realtime-summary"],
-};
-
-/** Every block whose owners are not what xfs_db says. */
-function differences(
-  owned: readonly OwnedRange[],
-  uses: readonly BlockUse[],
-  blockSize: number,
-): string[] {
-  const wrong: string[] = [];
-  let end = 0;
-  for (const { offset, length, owners } of owned) {
-    if (offset !== end) wrong.push(`a gap at ${end}`);
-    end = offset + length;
-    for (let block = Math.floor(offset / blockSize); block * blockSize < end; block += 1) {
-      const { type, inode, path } = uses[block] ?? { type: "none" };
-      for (const owner of owners) {
-        const fits =
-          (TYPES[type] ?? []).includes(owner.what) &&
-          (inode === undefined || owners.some((each) => each.inode === inode)) &&
-          (path === undefined || owners.some((each) => each.paths?.includes(`/${path}`)));
-        if (!fits)
-          wrong.push(`block ${block}: ${type} ${inode} ${path}, not ${JSON.stringify(owner)}`);
-      }
-    }
-  }
-  if (end !== uses.length * blockSize)
-    wrong.push(`owners end at ${end}, blocks at ${uses.length * blockSize}`);
-  return wrong;
-}
 
 async function contentOf(map: FileMap, image: Uint8Array, path: string): Promise<Uint8Array> {
   const inode = await map.lookup(path);

@@ -1,8 +1,8 @@
-/** xfs-images: XFS images that mkfs.xfs fills from a prototype without mounting, and what xfs_db says of each of their blocks. */
+/** xfs-images: XFS images that mkfs.xfs fills from a prototype, without mounting. */
 import { execFileSync } from "node:child_process";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { createPrng, type Prng } from "../../../../src/base/index.ts";
-import { hasProgram, run, type Scratch } from "../../ext4/scratch.ts";
+import { hasProgram, type Scratch } from "../../ext4/scratch.ts";
 
 /** Why XFS tests are skipped: these programs are missing. */
 export const hasXfsPrograms: boolean = ["mkfs.xfs", "xfs_db", "xfs_repair"].every(hasProgram);
@@ -101,41 +101,4 @@ export function xfsImage(
   execFileSync("mkfs.xfs", args, { stdio: "pipe", env: { ...process.env, LC_ALL: "C" } });
   rmSync(folder, { recursive: true });
   return { path, files, links };
-}
-
-/** What xfs_db says of one block. */
-export interface BlockUse {
-  readonly type: string;
-  readonly inode: number | undefined;
-  /** Without the first slash; `undefined` where it tells none. */
-  readonly path: string | undefined;
-}
-
-/** What xfs_db says of every block of a volume, in order. */
-export function blockUses(path: string): readonly BlockUse[] {
-  const geometry = run("xfs_db", [
-    "-r",
-    "-c",
-    "sb 0",
-    "-c",
-    "p agblocks agcount agblklog dblocks",
-    path,
-  ]);
-  const value = (name: string): number =>
-    Number(new RegExp(`${name} = (\\d+)`).exec(geometry)?.[1]);
-  const commands = ["-c", "blockget -n"];
-  for (let ag = 0; ag < value("agcount"); ag += 1) {
-    const count = Math.min(value("agblocks"), value("dblocks") - ag * value("agblocks"));
-    commands.push("-c", `fsblock ${ag * 2 ** value("agblklog")}`, "-c", `blockuse -n -c ${count}`);
-  }
-  const uses: BlockUse[] = [];
-  for (const match of run("xfs_db", ["-r", ...commands, path]).matchAll(
-    /^block \d+ \(\d+\/\d+\) type (\S+)(?: inode (\d+))?(?: (.*))?$/gm,
-  ))
-    uses.push({
-      type: match[1]!,
-      inode: match[2] === undefined ? undefined : Number(match[2]),
-      path: match[3],
-    });
-  return uses;
 }
