@@ -135,6 +135,28 @@ describe("theriac salvage --direct", () => {
   });
 });
 
+describe("theriac salvage of an image", () => {
+  test.each([
+    ["--retries", "1"],
+    ["--rate", "1M"],
+    ["--max-bad-areas", "3"],
+  ])("refuses %s, which would mean nothing", async (...option) => {
+    const { folder, image } = made(65_536);
+    const run = await theriac(["salvage", ...option, image, join(folder, "out")]);
+    expect(run.code).toBe(2);
+    expect(run.stderr).toContain(option[0]);
+    const by = await theriac([
+      "salvage",
+      ...option,
+      "--policy",
+      "costly",
+      image,
+      join(folder, "out"),
+    ]);
+    expect(by.code, by.stderr).toBe(0);
+  });
+});
+
 describe("theriac salvage --adopt", () => {
   test("goes on with a map of ddrescue, and refuses one of another source", async (context) => {
     requirePrograms(context, "ddrescue");

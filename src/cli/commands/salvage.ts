@@ -14,6 +14,7 @@ import {
   type Policy,
   type Salvaged,
   type SalvageOptions,
+  type SalvageSource,
   type Target,
 } from "../../rescue/index.ts";
 import { formatSize } from "../../base/index.ts";
@@ -74,6 +75,7 @@ export const salvage: CommandModule<Options> = {
     try {
       const what =
         options.file === undefined ? wholeTarget(target) : await fileOfTarget(target, options.file);
+      checkAttempts(what, options);
       const result = await salvageTo(what, out, {
         ...(await choices(target, options, what.size)),
         onProgress: (event) => context.progress.show(event),
@@ -102,6 +104,31 @@ export const salvage: CommandModule<Options> = {
     }
   },
 };
+
+/** Options that mean nothing where a source is not read by attempts. */
+const OF_ATTEMPTS = [
+  ["retries", "--retries"],
+  ["rate", "--rate"],
+  ["readTimeout", "--read-timeout"],
+  ["maxBadBytes", "--max-bad-bytes"],
+  ["maxBadAreas", "--max-bad-areas"],
+  ["minRate", "--min-rate"],
+  ["timeout", "--timeout"],
+] as const;
+
+/** @throws {RangeError} where an option would be left aside in silence */
+function checkAttempts(source: SalvageSource, options: Options): void {
+  const { policy = "listed" } = options;
+  const byAttempts = source.failure !== undefined || policy !== "listed";
+  if (source.attempts !== undefined && byAttempts) return;
+  const given = OF_ATTEMPTS.find(([name]) => options[name] !== undefined);
+  if (given === undefined && (source.attempts !== undefined || options.policy === undefined))
+    return;
+  const flag = given?.[1] ?? "--policy";
+  throw new RangeError(
+    `Cannot take ${flag}: want a source that is read by attempts: a block device, --direct, or --policy cheap or costly, and no --file`,
+  );
+}
 
 /** What only a source has that is read by attempts. */
 function addLiveOptions(command: Command): void {
