@@ -51,6 +51,19 @@ export async function checkFresh(
 }
 
 /**
+ * Refuses a target that cannot be written to, before anything is written down or done.
+ *
+ * @throws {StorageError} EACCES
+ */
+export function checkWritable(target: Target): void {
+  if (!target.device.capabilities.readOnly) return;
+  throw new StorageError("EACCES", `Cannot heal "${target.path}": it is open for reading`, {
+    path: target.path,
+    syscall: "write",
+  });
+}
+
+/**
  * Refuses a plan that somebody made before, where something is bad that it has no step for: what it says of the target is not true any more.
  *
  * @throws {StorageError} ESTALE

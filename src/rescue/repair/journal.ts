@@ -1,5 +1,6 @@
 /** Journal: what one run tells the log: that it begins, each step before and after, and its end. */
 import type { StepResult } from "./apply-batch.ts";
+import { checkWritable } from "./fresh.ts";
 import type { LogRecord, RunRecord, StepRecord } from "./log-record.ts";
 import type { RepairLog } from "./repair-log.ts";
 import type { Plan, PlanStep } from "../plan/plan-file.ts";
@@ -33,6 +34,7 @@ export class Journal {
 
   /** The journal of a new run, which has begun on return, durably. */
   static async begin(log: RepairLog, target: Target, part: RunPart): Promise<Journal> {
+    checkWritable(target);
     const { device } = target;
     const journal = new Journal(log, target, await log.nextRun());
     log.append([
@@ -60,6 +62,7 @@ export class Journal {
     target: Target,
     repair: { readonly plan: Plan; readonly request: RepairRequest },
   ): Promise<Journal> {
+    checkWritable(target);
     const { plan, request } = repair;
     const hash = log.keepPlan(plan);
     const steps = plan.steps.filter(({ action }) => action === "write" || action === "zero").length;

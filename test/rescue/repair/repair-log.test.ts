@@ -1,8 +1,15 @@
 /** repair-log: a log that cannot be written ends the work before the next step; what was done stands. */
 import { afterAll, describe, expect, test } from "vitest";
 import { StorageError } from "../../../src/base/index.ts";
+import { openDevice } from "../../../src/device/index.ts";
 import type { HostFiles } from "../../../src/os/index.ts";
-import { findInterrupted, repair, RepairLog } from "../../../src/rescue/index.ts";
+import {
+  acknowledge,
+  describeTarget,
+  findInterrupted,
+  repair,
+  RepairLog,
+} from "../../../src/rescue/index.ts";
 import { createCrashFiles } from "../../../src/testing/index.ts";
 import { contentOf, IMAGE, loggedWorld, recordsOf, withTarget } from "../support/logged.ts";
 import { removeTemporary, treeImage } from "../support/tree.ts";
@@ -60,6 +67,21 @@ describe("RepairLog", () => {
       expect(Buffer.compare(contentOf(files, IMAGE), before)).toBe(0);
     },
   );
+
+  test("is not begun where the target is open for reading: EACCES, and no file is made", async () => {
+    const { files, donor } = await loggedWorld(PLACES);
+    const before = files.paths();
+    const device = openDevice(IMAGE, { files });
+    const target = await describeTarget(device, { path: IMAGE });
+    const log = new RepairLog(IMAGE, files);
+    for (const work of [
+      () => repair({ target, donors: [donor], log }),
+      () => acknowledge(target, log, { path: BIG }),
+    ])
+      await expect(work()).rejects.toThrow(expect.objectContaining({ code: "EACCES" }));
+    device.close();
+    expect(files.paths()).toEqual(before);
+  });
 
   test("makes no file before there is something to say", async () => {
     const { files, donor } = await loggedWorld([]);
