@@ -2,6 +2,7 @@
 import {
   formatSize,
   ProgressMeter,
+  systemClock,
   type Clock,
   type ProgressEvent,
   type ProgressStep,
@@ -38,23 +39,36 @@ export interface ProgressOptions {
 
 const ERASE_LINE = "\r\u001B[K";
 
+/** Without news for this long, a bar says so: a disk may be trying, or a server be gone. */
+const STALLED_MS = 3000;
+const TICK_MS = 1000;
+
 /** Makes the display. */
 export function createProgress(options: ProgressOptions): Progress {
   const mode = options.mode === "auto" ? (options.isTerminal ? "bar" : "none") : options.mode;
   if (mode === "none") return { show: () => {}, report: () => {}, end: () => {} };
+  const { clock = systemClock } = options;
   let drawn = false;
+  let last = { event: undefined as ProgressEvent | undefined, atMs: 0 };
+  let ticking: NodeJS.Timeout | undefined;
+  const tick = (): void => {
+    const stalledMs = clock.now() - last.atMs;
+    if (last.event !== undefined && stalledMs >= STALLED_MS)
+      options.write(ERASE_LINE + progressBar(last.event, options, stalledMs));
+  };
   const show = (event: ProgressEvent): void => {
     options.write(mode === "json" ? progressLine(event) : ERASE_LINE + progressBar(event, options));
     drawn = mode === "bar";
+    last = { event, atMs: clock.now() };
+    if (drawn) ticking ??= setInterval(tick, TICK_MS).unref();
   };
-  const meter = new ProgressMeter(
-    show,
-    options.clock === undefined ? {} : { clock: options.clock },
-  );
+  const meter = new ProgressMeter(show, { clock });
   return {
     show,
     report: (step) => meter.report(step),
     end() {
+      clearInterval(ticking);
+      ticking = undefined;
       if (drawn) options.write(ERASE_LINE);
       drawn = false;
     },
@@ -89,8 +103,10 @@ const WIDEST_BAR = 40;
 /**
  * One line, without a newline, shorter than the terminal: phase, percent, bar, figures. What does not fit is left out, the least important
  * first: the zone, the rate, the remaining time; failing reads stay longest.
+ *
+ * @param stalledMs since when nothing was heard, where that is long. @default it goes on
  */
-function progressBar(event: ProgressEvent, options: ProgressOptions): string {
+function progressBar(event: ProgressEvent, options: ProgressOptions, stalledMs?: number): string {
   const { phase, done, total } = event;
   const room = Math.max(0, options.columns - 1);
   const style = createStyle(options.color);
@@ -101,7 +117,7 @@ function progressBar(event: ProgressEvent, options: ProgressOptions): string {
   const least = known ? LEAST_BAR : 0;
   let figures = ` ${figureOf(event, done)}${known ? ` of ${figureOf(event, total)}` : ""}`;
   const taken = new Set<string>();
-  const parts = partsOf(event);
+  const parts = partsOf(event, stalledMs);
   for (const { text } of parts.toSorted((one, other) => one.rank - other.rank)) {
     const length = label.length + figures.length + least;
     if (length + [...taken, text].reduce((sum, part) => sum + part.length + 2, 0) <= room)
@@ -115,11 +131,17 @@ function progressBar(event: ProgressEvent, options: ProgressOptions): string {
 }
 
 /** What stands behind the figures, in its order there, with how early it is taken where not all fits. */
-function partsOf(event: ProgressEvent): readonly { text: string; rank: number }[] {
+function partsOf(
+  event: ProgressEvent,
+  stalledMs: number | undefined,
+): readonly { text: string; rank: number }[] {
   const { perSecond, remainingMs, failingReads, badBytes, zone } = event;
   const parts: { text: string; rank: number }[] = [];
-  if (perSecond !== undefined) parts.push({ text: `${figureOf(event, perSecond)}/s`, rank: 2 });
-  if (remainingMs !== undefined && event.done < event.total)
+  if (stalledMs !== undefined)
+    parts.push({ text: `no answer for ${formatDuration(stalledMs)}`, rank: -1 });
+  else if (perSecond !== undefined)
+    parts.push({ text: `${figureOf(event, perSecond)}/s`, rank: 2 });
+  if (stalledMs === undefined && remainingMs !== undefined && event.done < event.total)
     parts.push({ text: `${formatDuration(remainingMs)} left`, rank: 1 });
   if (failingReads > 0) parts.push({ text: `${failingReads} failing`, rank: 0 });
   if (badBytes > 0) parts.push({ text: `${formatSize(badBytes)} bad`, rank: 3 });

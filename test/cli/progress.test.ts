@@ -1,5 +1,5 @@
 /** What the display of progress promises: silence, a bar that fits, lines of JSON. */
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import type { ProgressEvent } from "../../src/base/index.ts";
 import { createProgress, formatDuration, type ProgressMode } from "../../src/cli/progress.ts";
 import { textWidth } from "../../src/cli/table.ts";
@@ -109,6 +109,29 @@ describe("createProgress()", () => {
     expect(line).toContain("3 failing");
     expect(line).not.toContain("at 1.0 GiB");
   });
+});
+
+test("a bar that hears nothing for three seconds says so, until it does or ends", () => {
+  vi.useFakeTimers();
+  try {
+    let text = "";
+    const options = { isTerminal: true, color: false, columns: 120 };
+    const progress = createProgress({ ...options, mode: "bar", write: (one) => (text += one) });
+    const zone = { offset: 2 ** 30, length: 4096 };
+    progress.report({ phase: "reading", done: 1, total: 9, zone });
+    vi.advanceTimersByTime(2500);
+    expect(text).not.toContain("no answer");
+    vi.advanceTimersByTime(2000);
+    expect(text).toMatch(/no answer for [34] s {2}at 1\.0 GiB$/);
+    progress.report({ phase: "reading", done: 9, total: 9 });
+    expect(text.split(ERASE).at(-1)).not.toContain("no answer");
+    progress.end();
+    const ended = text;
+    vi.advanceTimersByTime(10_000);
+    expect(text).toBe(ended);
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 describe("formatDuration()", () => {

@@ -4,11 +4,14 @@ import { formatSize, StorageError } from "../../base/index.ts";
 import { nodeFiles } from "../../os/index.ts";
 import {
   openTarget,
+  readLog,
+  RepairLog,
   replaceText,
   report as reportOn,
   reportPage,
   reportText,
   runOfDocument,
+  runsOfLog,
   type DoneRun,
   type Report,
 } from "../../rescue/index.ts";
@@ -35,7 +38,7 @@ export const report: CommandModule<Options> = {
       .option("-o, --output <file>", "where the page goes: one HTML file that needs nothing else")
       .option(
         "--done <file...>",
-        "what repair --json or salvage --json printed: shown as what was done",
+        "what repair --json or salvage --json printed: shown in the place of the log",
         several((text) => text),
       )
       .option("--text", "the report as text, beside the page");
@@ -43,7 +46,10 @@ export const report: CommandModule<Options> = {
   async run(context, { args: [image = ""], options }) {
     const { output } = options;
     if (output !== undefined) checkReplaceable(output, "theriac.report/1");
-    const history = (options.done ?? []).map(readDone);
+    const given = (options.done ?? []).map(readDone);
+    // What a repair printed stands in the log too: only one of them is told.
+    const history =
+      given.length > 0 ? given : await runsOfLog(readLog(nodeFiles, new RepairLog(image).path));
     const target = await openTarget(
       image,
       options.poison === undefined ? {} : { poison: options.poison },

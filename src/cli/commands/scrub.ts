@@ -30,7 +30,11 @@ export const scrub: CommandModule<ScrubOptions> = {
     try {
       const resynced =
         options.resync === true
-          ? await resyncMirrors(device, { signal: context.signal })
+          ? await resyncMirrors(device, {
+              signal: context.signal,
+              onProgress: (done, total) =>
+                context.progress.report({ phase: "resyncing", done, total }),
+            })
           : undefined;
       const result = await scrubDevice(device, {
         signal: context.signal,

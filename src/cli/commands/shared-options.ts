@@ -30,7 +30,7 @@ export function addDonorOptions(command: Command): Command {
     .addOption(
       new Option(
         "--from <donor...>",
-        "backup directory or image; several are asked in turn",
+        "tree, image, copy with ,map=FILE, stack, URL, or PATH=FILE; several are asked in turn",
       ).argParser(several((text) => text)),
     )
     .addOption(

@@ -33,7 +33,7 @@ export const verify: CommandModule<Options> = {
     addManifestOptions(
       addPoisonOption(
         command.argument("<image>", "a raw file, a whole disk, or one file system"),
-      ).option("--against <donor>", "backup directory or image to compare every file with"),
+      ).option("--against <donor>", "tree, image or URL to compare every file with"),
     );
   },
   async run(context, { args: [image = ""], options }) {

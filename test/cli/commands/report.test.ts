@@ -66,6 +66,15 @@ describe("theriac report", () => {
     expect(existsSync(page)).toBe(true);
   });
 
+  test("what was done is read from the log of the image", async () => {
+    expect((await theriac(["repair", image, "--from", backup])).code).toBe(0);
+    const { document } = await theriacJson(["report", image]);
+    expect(document).toMatchObject({
+      moved: { repaired: 512 },
+      history: [{ what: "repair", complete: true, donors: [backup], sums: { repaired: 512 } }],
+    });
+  });
+
   test("--done shows what a repair did", async () => {
     const done = join(place.folder, `done-${count}.json`);
     const repair = await theriac(["repair", image, "--from", backup, "--json"]);
