@@ -28,13 +28,10 @@ describe("ExportList", () => {
 
 describe("exportsOf()", () => {
   test("has no recovery face where a device does not recover", () => {
-    const capabilities = { ...device.capabilities, recovers: false };
-    const segment = {
-      ...device,
-      size: 4096,
-      capabilities,
-      identity: device.identity,
-    } as unknown as typeof device;
+    const segment = createMemoryDevice({ size: 4096 });
+    Object.defineProperty(segment, "capabilities", {
+      value: { ...device.capabilities, recovers: false },
+    });
     expect(exportsOf({ name: "s", device: segment })).toHaveLength(1);
     expect(NBD_EXPORT.HAS_FLAGS).toBe(1);
   });
