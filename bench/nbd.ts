@@ -1,7 +1,7 @@
 /**
  * nbd: the NBD server beside nbdkit and qemu-nbd, on the same image and with the same client, on Unix sockets, in interleaved rounds of one run.
  *
- *     npm run bench:nbd -- [ROUNDS] [SECONDS]
+ *     npm run bench:nbd -- [ROUNDS] [SECONDS] [PART OF A LOAD'S NAME]
  *
  * Needs fio with its nbd engine, nbdcopy, nbdkit and qemu-nbd. Every number is the median of the rounds; a ratio is the median of the rounds' own ratios.
  */
@@ -110,6 +110,8 @@ const LOADS: readonly Load[] = [
 /** Requests a second, or MiB a second of a copy. */
 function measure({ uri }: Rival, load: Load, seconds: number): number {
   if (load.fio === undefined) {
+    // A copy ends at the first bad range.
+    if (uri === uriOf("theriac, 100,000 ranges")) return Number.NaN;
     const started = process.hrtime.bigint();
     for (let copies = 0; copies < 4; copies += 1)
       spawnSync("nbdcopy", ["--no-extents", uri, "null:"]);
@@ -168,7 +170,7 @@ async function main(): Promise<void> {
         "100,000 beside none",
       ].join(" | "),
     );
-    for (const load of LOADS) {
+    for (const load of LOADS.filter(({ name }) => name.includes(process.argv[4] ?? ""))) {
       const rounds: number[][] = [];
       for (const rival of all) measure(rival, load, 1);
       for (let round = 0; round < ROUNDS; round += 1)
