@@ -4,10 +4,11 @@ import {
   endOf,
   intersect,
   MediaError,
+  RangeSet,
   StorageError,
   type ByteRange,
 } from "../../base/index.ts";
-import type { AccessMode, Capabilities, HealWrite } from "../device.ts";
+import type { Capabilities, HealWrite } from "../device.ts";
 import { fillMarker } from "../marker.ts";
 import { inState } from "../states.ts";
 import type { NbdReader } from "./reader.ts";
@@ -85,8 +86,8 @@ export class NbdHealer {
     const results = new Map<HealWrite, Error | undefined>();
     for (const run of this.#runs(writes)) {
       const joined = run.length > 1 ? joinedWrite(run) : undefined;
-      if (joined !== undefined && (await this.one(joined, "recovery")) === undefined) continue;
-      for (const write of run) results.set(write, await this.one(write, "recovery"));
+      if (joined !== undefined && (await this.one(joined)) === undefined) continue;
+      for (const write of run) results.set(write, await this.one(write));
     }
     return writes.map((write) => results.get(write));
   }
@@ -105,9 +106,9 @@ export class NbdHealer {
   }
 
   /** @returns why it is still bad, or `undefined`; what is no failure of media is thrown */
-  async one(write: HealWrite, mode: AccessMode): Promise<MediaError | undefined> {
+  async one(write: HealWrite): Promise<MediaError | undefined> {
     try {
-      if (this.#parts.list.isTold) await this.#throughServer(write, mode);
+      if (this.#parts.list.isTold) await this.#throughServer(write);
       else await this.#overwrite(write);
       return undefined;
     } catch (error) {
@@ -117,12 +118,17 @@ export class NbdHealer {
   }
 
   /** The server does it; what it says afterwards is what is so. */
-  async #throughServer({ offset, data }: HealWrite, mode: AccessMode): Promise<void> {
+  async #throughServer({ offset, data }: HealWrite): Promise<void> {
     const { list, writer, recovery, capabilities } = this.#parts;
     const range = { offset, length: data.length };
-    const hand = mode === "recovery" && recovery !== undefined ? await recovery() : writer;
+    // The other face does as Linux' block devices do: what it wrote before it failed stays written.
+    const hand = recovery === undefined ? writer : await recovery();
     try {
-      await hand.writeDurably(data, offset);
+      // What is bad first: where it does not heal, nothing beside it has changed.
+      for (const part of this.#badFirst(range)) {
+        const from = part.offset - offset;
+        await hand.writeDurably(data.subarray(from, from + part.length), part.offset);
+      }
     } catch (error) {
       throw await this.#explained(error, range);
     }
@@ -130,6 +136,16 @@ export class NbdHealer {
     await list.sync(alignOut(range, capabilities.clearUnit));
     if (list.inTheWay(range, 1).length > 0)
       throw this.error(range, "the server took the write, and still lists the range");
+  }
+
+  /** A range in parts: the clear units in it that are bad, and then the rest. */
+  #badFirst(range: ByteRange): ByteRange[] {
+    const units = new RangeSet();
+    for (const bad of this.#parts.list.inTheWay(range, 1)) {
+      const part = intersect(alignOut(bad, this.#parts.capabilities.clearUnit), range);
+      if (part !== undefined) units.add(part.offset, part.length);
+    }
+    return [...units, ...units.gaps(range.offset, range.length)];
   }
 
   async #overwrite({ offset, data }: HealWrite): Promise<void> {

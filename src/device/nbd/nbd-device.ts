@@ -203,7 +203,7 @@ export class NbdDevice implements RemoteDevice {
       if (mode === "failFast")
         throw this.#healer.error(range, "the range is bad, and a fail-fast write heals nothing");
       if (mode === "access") this.#healer.checkWhole(range);
-      const error = await this.#healer.one({ offset, data: from }, mode);
+      const error = await this.#healer.one({ offset, data: from });
       if (error !== undefined) throw error;
     });
   }

@@ -67,6 +67,8 @@ export class RemoteList {
 
   /** What is clean here, because we read it, stays clean where the server has not read it. */
   #take(run: ByteRange, told: ReturnType<typeof poisonStateOf>): void {
+    // What the server calls bad as well is the server's from then on: it hears of what becomes of it.
+    if (isBad(told)) this.#own.delete(run.offset, run.length);
     for (const part of this.#own.gaps(run.offset, run.length)) {
       if (told !== "unread") {
         this.ledger.markInMemory([{ ...part, state: told }]);
