@@ -90,10 +90,15 @@ export async function fiemapDifferences(map: FileMap, text: string): Promise<rea
     const length = (Number(extent[2]) + 1) * 512 - offset;
     const device = extent[3] === undefined ? undefined : Number(extent[3]) * 512;
     const unwritten = (Number.parseInt(extent[4] ?? "0", 16) & 0x800) !== 0;
+    const shared = (Number.parseInt(extent[4] ?? "0", 16) & 0x2000) !== 0;
     const kind = device === undefined ? "hole" : unwritten ? "unwritten" : "data";
     let at = device;
     for (const told of await map.extents(inode, { offset, length, pastEnd: true })) {
-      if (told.kind !== kind || told.device !== at)
+      if (
+        told.kind !== kind ||
+        told.device !== at ||
+        (told.shared === true) !== (shared && kind === "data")
+      )
         wrong.push(`inode ${inode}, fiemap ${line.trim()}: ${JSON.stringify(told)}`);
       if (at !== undefined) at += told.length;
     }

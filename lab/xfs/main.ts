@@ -12,11 +12,12 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { createPrng, type Prng } from "../../src/base/index.ts";
+import { createPrng } from "../../src/base/index.ts";
 import { openFileMap, type FileMap, type OwnedRange } from "../../src/fs/index.ts";
 import { openXfsMap } from "../../src/fs/xfs/index.ts";
 import { fileSource } from "../../test/fs/ext4/scratch.ts";
 import { blockUses, differences } from "../../test/fs/xfs/support/compare-blocks.ts";
+import { randomOptions } from "../../test/fs/xfs/support/random-options.ts";
 import { fiemapDifferences, fsmapDifferences } from "./compare-kernel.ts";
 
 /** From `npm run`, the project's folder. */
@@ -29,40 +30,8 @@ interface Made {
   readonly name: string;
 }
 
-/** Options of mkfs.xfs by chance. */
-function optionsOf(prng: Prng): {
-  readonly options: readonly string[];
-  readonly blockSize: number;
-  readonly reflink: boolean;
-} {
-  const half = (): number => prng.below(2);
-  const blockSize = prng.pick([1024, 2048, 4096, 4096]);
-  const block = [
-    "-b",
-    `size=${blockSize}`,
-    "-n",
-    `size=${Math.max(4096, blockSize * prng.pick([1, 2]))}`,
-  ];
-  if (prng.below(5) === 0)
-    return {
-      options: [...block, "-m", "crc=0", "-i", `size=${prng.pick([256, 512])}`],
-      blockSize,
-      reflink: false,
-    };
-  const reflink = prng.below(4) > 0;
-  const sector = blockSize === 4096 ? prng.pick([512, 4096]) : 512;
-  const finobt = half();
-  const more = `finobt=${finobt},inobtcount=${finobt === 1 ? half() : 0},bigtime=${half()},rmapbt=${half()},reflink=${reflink ? 1 : 0}`;
-  const inodes = `size=${prng.pick([512, 1024])},nrext64=${half()},sparse=${half()}`;
-  return {
-    options: [...block, "-m", more, "-i", inodes, "-s", `size=${sector}`],
-    blockSize,
-    reflink,
-  };
-}
-
 function makeImage(seed: number, images: string): Made {
-  const { options, blockSize, reflink } = optionsOf(createPrng(seed));
+  const { options, blockSize, reflink } = randomOptions(createPrng(seed));
   const name = join(images, `${seed}`);
   const args = ["--unsupported", "-q", "-f", ...options, "-d", `file,name=${name}.img,size=80m`];
   execFileSync("mkfs.xfs", args, { stdio: "pipe" });

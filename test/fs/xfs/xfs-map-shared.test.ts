@@ -9,6 +9,8 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { beforeAll, describe, expect, test } from "vitest";
+import { createMemoryDevice } from "../../../src/device/index.ts";
+import { openFile, RWF_RECOVERY_DATA } from "../../../src/file/index.ts";
 import { openFileMap, type FileMap, type Owner } from "../../../src/fs/index.ts";
 import { openXfsMap } from "../../../src/fs/xfs/index.ts";
 import { theriac, theriacJson, useWorkplace } from "../../cli/support/theriac.ts";
@@ -49,6 +51,39 @@ test("owners() tells one owner where the sharing was broken", async () => {
     const [owned] = await map.owners([{ offset: await placeOf(path, 8192), length: 4096 }]);
     expect(sharers(owned!.owners)).toEqual([[path, "data", undefined, 8192]]);
   }
+});
+
+test("extents() marks what other files share", async () => {
+  const shared = async (path: string): Promise<unknown> =>
+    (await map.extents((await map.lookup(path))!)).map((each) => [each.offset, each.shared]);
+  expect(await shared("/report")).toEqual([
+    [0, true],
+    [8192, undefined],
+    [12288, true],
+  ]);
+  expect(await shared("/reserved")).toEqual([
+    [0, undefined],
+    [4096, undefined],
+    [8192, undefined],
+  ]);
+});
+
+test("R2: a write into a file that shares blocks is refused, and one into another file goes in place", async () => {
+  const device = createMemoryDevice({ bytes: bytes.slice(), poisonUnit: 64, clearUnit: 256 });
+  const shared = await openFile(device, { map, path: "/report" });
+  await expect(shared.pwritev2(new Uint8Array(512), 0, RWF_RECOVERY_DATA)).rejects.toMatchObject({
+    code: "EOPNOTSUPP",
+    message: expect.stringContaining("shares blocks"),
+  });
+  const own = await openFile(device, { map, path: "/reserved" });
+  const at = await placeOf("/reserved", 4096);
+  device.inject({ offset: at, length: 64 });
+  const into = new Uint8Array(8192);
+  expect(await own.preadv2(into, 0, RWF_RECOVERY_DATA)).toBe(4096);
+  expect(await own.pwritev2(new Uint8Array(4096).fill(7), 4096, RWF_RECOVERY_DATA)).toBe(4096);
+  expect(await own.preadv2(into, 4096)).toBe(8192);
+  expect(into.subarray(0, 4096).every((byte) => byte === 7)).toBe(true);
+  await expect(own.pwritev2(new Uint8Array(512), 0)).rejects.toMatchObject({ code: "EOPNOTSUPP" });
 });
 
 test("owners() by the reverse map tells the same sharers", async () => {
