@@ -6,7 +6,7 @@
 import { StorageError } from "../base/index.ts";
 import { ExtentTable, type FileExtent } from "../dax/index.ts";
 import type { Device } from "../device/index.ts";
-import type { FileInfo, FileMap } from "../fs/index.ts";
+import type { Extent, FileInfo, FileMap } from "../fs/index.ts";
 import type { Face, File } from "./file.ts";
 import { OpenedFile } from "./opened-file.ts";
 import type { WritePlace } from "./request.ts";
@@ -47,8 +47,10 @@ export async function openFile(device: Device, options: OpenFileOptions = {}): P
       path: name,
     });
   checkKind(info, name);
-  const extents = new ExtentTable(await map.extents(number, { pastEnd: true }));
-  const place = { name, size: info.size, extents, isDevice: false, frozen: frozenBy(map, info) };
+  const told = await map.extents(number, { pastEnd: true });
+  const extents = new ExtentTable(told);
+  const frozen = frozenBy(map, info) ?? frozenByOthers(told);
+  const place = { name, size: info.size, extents, isDevice: false, frozen };
   return opened(device, place, options.face);
 }
 
@@ -94,6 +96,16 @@ function frozenBy(map: FileMap, info: FileInfo): WritePlace["frozen"] {
   if (info.encrypted)
     return { code: "EOPNOTSUPP", why: "it is encrypted, and plain bytes would be no data of it" };
   return undefined;
+}
+
+/** A write in place would change the files that share the blocks: what is bad in them is repaired for all at once (`theriac repair`). */
+function frozenByOthers(extents: readonly Extent[]): WritePlace["frozen"] {
+  const shared = extents.find((extent) => extent.shared === true);
+  if (shared === undefined) return undefined;
+  return {
+    code: "EOPNOTSUPP",
+    why: `it shares blocks with other files (the first at ${shared.offset}), and a write in place would change them all`,
+  };
 }
 
 function opened(device: Device, place: WritePlace, wanted: Face | undefined): File {

@@ -34,6 +34,7 @@ function join(extents: readonly Extent[]): Extent[] {
       last !== undefined &&
       last.kind === extent.kind &&
       last.why === extent.why &&
+      last.shared === extent.shared &&
       (last.device === undefined
         ? extent.device === undefined
         : last.device + last.length === extent.device);

@@ -116,6 +116,8 @@ export interface Extent {
   readonly device?: number;
   /** Bytes there are encrypted (read as they are). */
   readonly encrypted?: boolean;
+  /** Other files hold the same blocks: a write in place would change them as well. */
+  readonly shared?: boolean;
   readonly why?: string;
 }
 

@@ -58,9 +58,14 @@ function plannedOutcome(step: PlanStep): string {
 export function ownerName(step: PlanStep): string {
   const { owner } = step;
   if (owner.kind === "file" && owner.what === "data")
-    return printable(owner.path ?? `inode ${owner.inode ?? "?"}`);
+    return `${printable(owner.path ?? `inode ${owner.inode ?? "?"}`)}${sharersOf(owner)}`;
   const where = owner.path === undefined ? "" : ` of ${printable(owner.path)}`;
   return `${owner.what}${where}`;
+}
+
+/** How many other files share what a step heals. */
+function sharersOf({ sharers = [] }: PlanStep["owner"]): string {
+  return sharers.length === 0 ? "" : ` and ${sharers.length} that share it`;
 }
 
 /** A text in lines of the terminal, the second and later ones indented. */

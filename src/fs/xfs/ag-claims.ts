@@ -11,10 +11,8 @@ import { walkAgTree, type AgTreeKind, type TreeVisitor } from "./ag-tree.ts";
 import type { Claim, ClaimScan } from "./claims.ts";
 import { inAg } from "./geometry.ts";
 import { OWNERS, walkReverseMap, type ReverseRecord } from "./reverse-map.ts";
+import { COPY_ON_WRITE } from "./shared-blocks.ts";
 import type { XfsVolume } from "./volume.ts";
-
-/** A record of the reference counts with this bit is of blocks that wait for a copy-on-write. */
-const COPY_ON_WRITE = 0x8000_0000;
 
 /** Adds all claims of an AG on its own blocks. */
 export async function claimsOfAg(volume: XfsVolume, ag: number, scan: ClaimScan): Promise<void> {

@@ -4,6 +4,7 @@ import type { Extent, ExtentOptions } from "../file-map.ts";
 import { viewOf } from "./checksum.ts";
 import { walkFork, type MappedRun } from "./fork-map.ts";
 import type { Inode } from "./inode.ts";
+import { markShared } from "./shared-blocks.ts";
 import type { XfsVolume } from "./volume.ts";
 
 /** Bytes before the target in each block of a symbolic link on v5. */
@@ -27,7 +28,8 @@ export async function extentsOf(
   if (data.format === "none")
     return unknownPart(inode, "has a map of a form that is not known", options);
   const parts = await partsOf(volume, inode);
-  return cutExtents(fillHoles(parts, size), size, options);
+  const filled = fillHoles(parts, size);
+  return cutExtents(inode.reflinked ? await markShared(volume, filled) : filled, size, options);
 }
 
 function unknownPart(

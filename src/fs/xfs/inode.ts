@@ -32,6 +32,8 @@ export interface Inode {
   readonly modifiedNs: bigint;
   /** Its data is on the real-time device. */
   readonly realtime: boolean;
+  /** Some of its blocks may be shared with other files. */
+  readonly reflinked: boolean;
   readonly data: Fork;
   readonly attributes: Fork;
   /** Why it is not believed. */
@@ -44,7 +46,7 @@ const CORE_V2 = 100;
 const FORMATS: readonly ForkFormat[] = ["device", "local", "extents", "tree"];
 /** Seconds before 1970 at which big times begin. */
 const BIG_TIME_EPOCH = 2n ** 31n;
-const FLAGS2 = { bigTime: 8n, largeCounts: 16n };
+const FLAGS2 = { reflink: 2n, bigTime: 8n, largeCounts: 16n };
 
 /** Decodes a slot. What makes it unbelievable is told in `doubt`; `undefined` of what is no inode at all. */
 export function decodeInode(
@@ -77,6 +79,7 @@ export function decodeInode(
     generation: view.getUint32(92),
     modifiedNs: timeAt(view, 40, (flags2 & FLAGS2.bigTime) !== 0n),
     realtime: (view.getUint16(90) & 1) !== 0 && kindOf(mode) === "file",
+    reflinked: (flags2 & FLAGS2.reflink) !== 0n,
     data: {
       format: FORMATS[slot[5]!] ?? "none",
       start: core,

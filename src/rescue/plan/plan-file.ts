@@ -37,6 +37,8 @@ export interface StepOwner {
   readonly path?: string | undefined;
   /** First byte in the file; of file data. */
   readonly fileOffset?: number | undefined;
+  /** Other files that share the range, by path or inode, at most 64: the step heals it for them as well. */
+  readonly sharers?: readonly string[] | undefined;
 }
 
 /** Where a step's bytes come from. */

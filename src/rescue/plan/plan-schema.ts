@@ -17,6 +17,7 @@ export const ownerSchema: z.ZodType<StepOwner> = z.object({
   inode: bytes.optional(),
   path: path.optional(),
   fileOffset: bytes.optional(),
+  sharers: z.array(path).max(64).optional(),
 });
 
 const step = z.object({

@@ -56,11 +56,17 @@ export function ownerOf(damage: Damage): StepOwner {
   const owner = damage.owners[0];
   const base: StepOwner = { kind: owner?.kind ?? "unknown", what: owner?.what ?? "unknown" };
   const path = owner?.paths?.[0];
+  const sharers = damage.owners
+    .slice(1, 65)
+    .flatMap(({ shared, paths, inode }) =>
+      shared === true ? [paths?.[0] ?? `inode ${inode ?? "?"}`] : [],
+    );
   return {
     ...base,
     ...(damage.volume === undefined ? {} : { volume: damage.volume }),
     ...(owner?.inode === undefined ? {} : { inode: owner.inode }),
     ...(path === undefined ? {} : { path }),
+    ...(sharers.length === 0 ? {} : { sharers }),
   };
 }
 

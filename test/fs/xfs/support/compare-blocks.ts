@@ -62,7 +62,8 @@ const TYPES: Readonly<Record<string, readonly string[]>> = {
   free1: ["free-space"],
   free2: ["free-space"],
   inode: ["inode", "free-inode"],
-  data: ["data", "file-slack", "unwritten"],
+  // xfs_db counts the blocks of a map among the data.
+  data: ["data", "file-slack", "unwritten", "extent-tree"],
   rldata: ["data", "file-slack", "unwritten"],
   symlink: ["symlink-target"],
   dir: ["directory-block", "directory-index"],
