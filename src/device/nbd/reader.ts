@@ -69,6 +69,8 @@ export class NbdReader {
    * has begun.
    */
   #hangsUp = false;
+  /** Whether it refuses what it says that it can: nbd-server's master does. */
+  #refusesDf = false;
 
   constructor(session: NbdSession, unit: number) {
     this.#session = session;
@@ -112,12 +114,18 @@ export class NbdReader {
 
   async #read(range: ByteRange): Promise<PendingReply> {
     const reply = await this.#session.run((found, lost) => {
-      const unfragmented = (this.#hangsUp || lost > 0) && (found.flags & NBD_EXPORT.SEND_DF) !== 0;
+      const hasDf = (found.flags & NBD_EXPORT.SEND_DF) !== 0 && !this.#refusesDf;
+      const unfragmented = hasDf && (this.#hangsUp || lost > 0);
       const flags = unfragmented ? NBD_COMMAND_FLAG.DF : 0;
       return { type: NBD_COMMAND.READ, flags, ...range };
     });
+    const isUnfragmented = (reply.request.flags & NBD_COMMAND_FLAG.DF) !== 0;
+    if (isUnfragmented && reply.failure?.errno === NBD_ERROR.EINVAL) {
+      this.#refusesDf = true;
+      return this.#read(range);
+    }
     // That it answers now, and with an error, is no chance.
-    this.#hangsUp ||= (reply.request.flags & NBD_COMMAND_FLAG.DF) !== 0 && isMediaReply(reply);
+    this.#hangsUp ||= isUnfragmented && isMediaReply(reply);
     return reply;
   }
 
