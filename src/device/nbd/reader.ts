@@ -15,6 +15,7 @@ import {
   type ErrorCode,
 } from "../../base/index.ts";
 import type { PendingReply } from "./pending-reply.ts";
+import { POISON_CONTEXT } from "./poison-context.ts";
 import { NBD_COMMAND, NBD_COMMAND_FLAG, NBD_ERROR, NBD_EXPORT, nbdErrorName } from "./protocol.ts";
 import type { NbdSession } from "./session.ts";
 
@@ -114,7 +115,9 @@ export class NbdReader {
 
   async #read(range: ByteRange): Promise<PendingReply> {
     const reply = await this.#session.run((found, lost) => {
-      const hasDf = (found.flags & NBD_EXPORT.SEND_DF) !== 0 && !this.#refusesDf;
+      // A server that has a list tells where it failed; unfragmented it would tell less.
+      const knowsMore = found.contexts.has(POISON_CONTEXT) || this.#refusesDf;
+      const hasDf = (found.flags & NBD_EXPORT.SEND_DF) !== 0 && !knowsMore;
       const unfragmented = hasDf && (this.#hangsUp || lost > 0);
       const flags = unfragmented ? NBD_COMMAND_FLAG.DF : 0;
       return { type: NBD_COMMAND.READ, flags, ...range };
