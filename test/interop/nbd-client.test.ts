@@ -1,91 +1,24 @@
 /** The NBD client against the servers of others: nbdkit, qemu-nbd, nbd-server. */
-import { spawn, spawnSync, type ChildProcess } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { spawnSync } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { createPrng, type BadRange } from "../../src/base/index.ts";
-import { openNbd, type OpenNbdOptions, type RemoteDevice } from "../../src/device/index.ts";
+import { openNbd } from "../../src/device/index.ts";
 import { openTarget, salvage, scan, wholeTarget } from "../../src/rescue/index.ts";
+import { content, missing, Peers, seed, SIZE, whole, why } from "./support/nbd-peers.ts";
 
-const SIZE = 4 * 1024 * 1024;
-const seed = Number(process.env["SEED"] ?? Date.now() % 2 ** 31);
-const content = createPrng(seed).bytes(SIZE);
-
-function missing(...programs: readonly string[]): boolean {
-  return programs.some((name) => spawnSync("which", [name]).status !== 0);
-}
 const noNbdkit = missing("nbdkit");
 const noQemu = missing("qemu-nbd", "qemu-img");
 const noServer = missing("nbd-server");
-const noTls = missing("nbdkit", "openssl");
-const why = (isMissing: boolean, name: string): string =>
-  isMissing ? ` (skipped: no ${name})` : "";
 
+let peers = new Peers();
 let folder = "";
 let image = "";
-const running: ChildProcess[] = [];
-const devices: RemoteDevice[] = [];
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "theriac-nbdc-"));
-  image = join(folder, "disk.img");
-  writeFileSync(image, content);
+  peers = new Peers();
+  ({ folder, image } = peers);
 });
-afterEach(async () => {
-  for (const device of devices.splice(0)) await device.close();
-  for (const child of running.splice(0)) {
-    child.kill();
-    await new Promise<void>((resolve) => {
-      if (child.exitCode !== null || child.signalCode !== null) resolve();
-      else child.once("exit", () => resolve());
-    });
-  }
-  rmSync(folder, { recursive: true });
-});
-
-/** Whether somebody accepts connections on a Unix socket: asked of Linux, because some servers take one connection only. */
-function accepts(socket: string): boolean {
-  const line = readFileSync("/proc/net/unix", "utf8")
-    .split("\n")
-    .find((one) => one.endsWith(` ${socket}`));
-  return line?.split(/\s+/)[3] === "00010000";
-}
-
-/** Starts a server that stays in the foreground, and waits until it listens. */
-async function start(
-  program: string,
-  args: readonly string[],
-  socket: string,
-): Promise<ChildProcess> {
-  const child = spawn(program, args, { stdio: "ignore" });
-  running.push(child);
-  while (!accepts(socket) && child.exitCode === null)
-    await new Promise<void>((resolve) => {
-      setTimeout(resolve, 10);
-    });
-  return child;
-}
-
-async function nbdkit(...args: readonly string[]): Promise<string> {
-  const socket = join(folder, "nbdkit");
-  await start("nbdkit", ["-f", "-U", socket, ...args], socket);
-  return `nbd+unix:///disk?socket=${socket}`;
-}
-
-async function open(uri: string, options: OpenNbdOptions = {}): Promise<RemoteDevice> {
-  const state = join(folder, "state");
-  const device = await openNbd(uri, { access: "write", stateDirectory: state, ...options });
-  devices.push(device);
-  return device;
-}
-
-async function whole(
-  device: RemoteDevice,
-): Promise<{ bytes: Uint8Array; missing: readonly BadRange[] }> {
-  const bytes = new Uint8Array(device.size);
-  const result = await device.read(bytes, 0, "recovery");
-  return { bytes, missing: result.missing };
-}
+afterEach(() => peers.end());
 
 /** An nbdkit plugin in shell whose sectors 100 and 200 to 203 fail until they are written whole. */
 function dyingDisk(): string {
@@ -128,7 +61,7 @@ describe(`nbdkit${why(noNbdkit, "nbdkit")} (SEED=${seed})`, () => {
   test.skipIf(noNbdkit)(
     "memory: what is written comes back, and holes are passed over",
     async () => {
-      const device = await open(await nbdkit("memory", "1T"));
+      const device = await peers.open(await peers.nbdkit("memory", "1T"));
       expect(device.holeFrom?.(0)).toBeGreaterThanOrEqual(2 ** 30);
       await device.write(content, 2 ** 39 + 77);
       await device.flush();
@@ -139,7 +72,7 @@ describe(`nbdkit${why(noNbdkit, "nbdkit")} (SEED=${seed})`, () => {
   );
 
   test.skipIf(noNbdkit)("pattern: every offset gives its own bytes", async () => {
-    const device = await open(await nbdkit("pattern", "1G"));
+    const device = await peers.open(await peers.nbdkit("pattern", "1G"));
     const into = new Uint8Array(16);
     await device.read(into, 2 ** 29);
     expect(Buffer.from(into).readBigUInt64BE(8)).toBe(2n ** 29n + 8n);
@@ -149,7 +82,7 @@ describe(`nbdkit${why(noNbdkit, "nbdkit")} (SEED=${seed})`, () => {
     "error filter: a fail-fast read is right or missing, and nothing is listed",
     async () => {
       const args = ["--filter=error", "file", image, "error-pread-rate=30%"];
-      const device = await open(await nbdkit(...args));
+      const device = await peers.open(await peers.nbdkit(...args));
       const into = new Uint8Array(65_536);
       for (let offset = 0; offset < SIZE; offset += into.length) {
         const { missing: holes } = await device.read(into, offset, "failFast");
@@ -161,7 +94,7 @@ describe(`nbdkit${why(noNbdkit, "nbdkit")} (SEED=${seed})`, () => {
   );
 
   test.skipIf(noNbdkit)("R1, R4: a dying disk is read around, healed, and read back", async () => {
-    const device = await open(await nbdkit("sh", dyingDisk()));
+    const device = await peers.open(await peers.nbdkit("sh", dyingDisk()));
     const first = await whole(device);
     expect(first.missing).toEqual(DYING);
     const wanted = content.slice();
@@ -181,7 +114,7 @@ describe(`nbdkit${why(noNbdkit, "nbdkit")} (SEED=${seed})`, () => {
   test.skipIf(noNbdkit)(
     "R9: a dying disk is a target: it is scanned and salvaged by its URI",
     async () => {
-      const uri = await nbdkit("sh", dyingDisk());
+      const uri = await peers.nbdkit("sh", dyingDisk());
       const target = await openTarget(uri);
       try {
         expect(await scan(target)).toEqual({ read: SIZE - 2560, missing: 2560 });
@@ -204,7 +137,9 @@ describe(`nbdkit${why(noNbdkit, "nbdkit")} (SEED=${seed})`, () => {
     "truncate and delay filters: an odd size, and many requests in flight",
     async () => {
       const args = ["--filter=truncate", "--filter=delay", "file", image];
-      const device = await open(await nbdkit(...args, `truncate=${SIZE - 13}`, "rdelay=5ms"));
+      const device = await peers.open(
+        await peers.nbdkit(...args, `truncate=${SIZE - 13}`, "rdelay=5ms"),
+      );
       expect(device.size).toBe(SIZE - 13);
       const { bytes } = await whole(device);
       expect(Buffer.compare(bytes, content.subarray(0, SIZE - 13))).toBe(0);
@@ -215,8 +150,8 @@ describe(`nbdkit${why(noNbdkit, "nbdkit")} (SEED=${seed})`, () => {
   test.skipIf(noNbdkit)(
     "blocksize-policy filter: a server that refuses what is no whole block",
     async () => {
-      const device = await open(
-        await nbdkit(
+      const device = await peers.open(
+        await peers.nbdkit(
           "--filter=blocksize-policy",
           "file",
           image,
@@ -236,7 +171,7 @@ describe(`nbdkit${why(noNbdkit, "nbdkit")} (SEED=${seed})`, () => {
   );
 
   test.skipIf(noNbdkit)("a read-only server: reads, and EACCES for a write", async () => {
-    const device = await open(await nbdkit("-r", "file", image));
+    const device = await peers.open(await peers.nbdkit("-r", "file", image));
     expect(device.capabilities.readOnly).toBe(true);
     await expect(async () => await device.write(new Uint8Array(1), 0)).rejects.toThrow(/^EACCES/);
   });
@@ -247,14 +182,14 @@ describe(`qemu-nbd${why(noQemu, "qemu-nbd")}`, () => {
     const disk = join(folder, "disk.qcow2");
     spawnSync("qemu-img", ["create", "-q", "-f", "qcow2", disk, "64M"]);
     const socket = join(folder, "qemu");
-    await start("qemu-nbd", ["-t", "-f", "qcow2", "-k", socket, "-x", "disk", disk], socket);
-    const device = await open(`nbd+unix:///disk?socket=${socket}`);
+    await peers.start("qemu-nbd", ["-t", "-f", "qcow2", "-k", socket, "-x", "disk", disk], socket);
+    const device = await peers.open(`nbd+unix:///disk?socket=${socket}`);
     await device.write(content, 1_000_000);
     await device.flush();
     const { bytes } = await whole(device);
     expect(Buffer.compare(bytes.subarray(1_000_000, 1_000_000 + SIZE), content)).toBe(0);
     await device.close();
-    const again = await open(`nbd+unix:///disk?socket=${socket}`, { access: "read" });
+    const again = await peers.open(`nbd+unix:///disk?socket=${socket}`, { access: "read" });
     expect(again.holeFrom?.(32 * 1024 * 1024)).toBe(32 * 1024 * 1024);
   });
 });
@@ -265,13 +200,35 @@ async function nbdServer(name: string): Promise<string> {
   const config = join(folder, `${name}.conf`);
   const text = `[generic]\nunixsock = ${socket}\n[disk]\nexportname = ${image}\nflush = true\n`;
   writeFileSync(config, text);
-  await start("nbd-server", ["-d", "-C", config], socket);
+  await peers.start("nbd-server", ["-d", "-C", config], socket);
   return socket;
 }
 
+describe(`qemu-nbd on media that fail${why(noQemu, "qemu-nbd")}`, () => {
+  test.skipIf(noQemu)("R1: what it hangs up on is read around", async () => {
+    const rules = join(folder, "rules");
+    const rule = '[inject-error]\nevent = "read_aio"\nerrno = "5"\nsector = "200"\nonce = "off"\n';
+    writeFileSync(rules, rule);
+    const socket = join(folder, "qemu");
+    const driver = `driver=raw,file.driver=blkdebug,file.config=${rules}`;
+    const source = `${driver},file.image.driver=file,file.image.filename=${image}`;
+    await peers.start(
+      "qemu-nbd",
+      ["-t", "-k", socket, "-x", "disk", "--image-opts", source],
+      socket,
+    );
+    const device = await peers.open(`nbd+unix:///disk?socket=${socket}`);
+    const { bytes, missing: holes } = await whole(device);
+    expect(holes).toEqual([{ offset: 102_400, length: 512, state: "poisoned" }]);
+    const wanted = content.slice();
+    wanted.fill(0, 102_400, 102_912);
+    expect(Buffer.compare(bytes, wanted)).toBe(0);
+  });
+});
+
 describe(`nbd-server${why(noServer, "nbd-server")}`, () => {
   test.skipIf(noServer)("simple replies and no block status: read and written", async () => {
-    const device = await open(`nbd+unix:///disk?socket=${await nbdServer("one")}`);
+    const device = await peers.open(`nbd+unix:///disk?socket=${await nbdServer("one")}`);
     await device.write(content.subarray(0, 1000), 500);
     await device.flush();
     const wanted = content.slice();
@@ -283,105 +240,5 @@ describe(`nbd-server${why(noServer, "nbd-server")}`, () => {
   test.skipIf(noServer)("an export that it does not have", async () => {
     const uri = `nbd+unix:///other?socket=${await nbdServer("two")}`;
     await expect(openNbd(uri)).rejects.toThrow(/^ENOENT: .*no export "other"/);
-  });
-});
-
-/** A certificate authority, and certificates of a server called localhost and of a client, as libnbd lays them out. */
-function makePki(pki: string): void {
-  const openssl = (...args: readonly string[]): void => {
-    const { status, stderr } = spawnSync("openssl", args, { cwd: pki, encoding: "utf8" });
-    if (status !== 0) throw new Error(stderr);
-  };
-  const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
-  openssl(
-    "req",
-    "-x509",
-    ...key,
-    "-keyout",
-    "ca.key",
-    "-out",
-    "ca-cert.pem",
-    "-subj",
-    "/CN=theriac test",
-  );
-  for (const [name, subject] of [
-    ["server", "localhost"],
-    ["client", "client"],
-  ] as const) {
-    writeFileSync(join(pki, `${name}.ext`), "subjectAltName=DNS:localhost\n");
-    openssl(
-      "req",
-      ...key,
-      "-keyout",
-      `${name}-key.pem`,
-      "-out",
-      `${name}.csr`,
-      "-subj",
-      `/CN=${subject}`,
-    );
-    const ca = ["-CA", "ca-cert.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2"];
-    openssl(
-      "x509",
-      "-req",
-      "-in",
-      `${name}.csr`,
-      ...ca,
-      "-extfile",
-      `${name}.ext`,
-      "-out",
-      `${name}-cert.pem`,
-    );
-  }
-}
-
-describe(`TLS${why(noTls, "nbdkit or openssl")}`, () => {
-  async function secure(...args: readonly string[]): Promise<string> {
-    makePki(folder);
-    const uri = await nbdkit(
-      "--tls=require",
-      `--tls-certificates=${folder}`,
-      ...args,
-      "file",
-      image,
-    );
-    return uri.replace("nbd+", "nbds+");
-  }
-
-  test.skipIf(noTls)("X.509: who answers is proven by name", async () => {
-    const uri = await secure("--tls-verify-peer");
-    const device = await open(`${uri}&tls-certificates=${folder}&tls-hostname=localhost`);
-    const { bytes } = await whole(device);
-    expect(Buffer.compare(bytes, content)).toBe(0);
-  });
-
-  test.skipIf(noTls)(
-    "X.509: refuses another name, an unknown authority, and a plain connection",
-    async () => {
-      const uri = await secure();
-      const other = `${uri}&tls-certificates=${folder}&tls-hostname=elsewhere`;
-      await expect(openNbd(other)).rejects.toThrow(/^EACCES: .*Cannot agree on TLS: .*elsewhere/);
-      await expect(openNbd(`${uri}&tls-hostname=localhost`)).rejects.toThrow(
-        /^EACCES: .*agree on TLS/,
-      );
-      await expect(openNbd(uri.replace("nbds+", "nbd+"))).rejects.toThrow(
-        /^EACCES: .*wants TLS: use nbds/,
-      );
-      const device = await open(`${uri}&tls-verify-peer=0`);
-      expect(device.size).toBe(SIZE);
-    },
-  );
-
-  test.skipIf(noTls)("pre-shared keys", async () => {
-    const keys = join(folder, "keys");
-    writeFileSync(keys, `alice:${"ab".repeat(32)}\n`);
-    const uri = await nbdkit("--tls=require", `--tls-psk=${keys}`, "file", image);
-    const own = uri.replace("nbd+unix:///", "nbds+unix://alice@/");
-    const device = await open(`${own}&tls-psk-file=${keys}`);
-    const { bytes } = await whole(device);
-    expect(Buffer.compare(bytes, content)).toBe(0);
-    const bob = uri.replace("nbd+unix:///", "nbds+unix://bob@/");
-    await expect(openNbd(`${bob}&tls-psk-file=${keys}`)).rejects.toThrow(
-      /^EINVAL: .*want a line bob:HEX/,
-    );
   });
 });

@@ -15,7 +15,8 @@ import {
   type ErrorCode,
 } from "../../base/index.ts";
 import type { PendingReply } from "./pending-reply.ts";
-import { NBD_COMMAND, nbdErrorName } from "./protocol.ts";
+import { POISON_CONTEXT } from "./poison-context.ts";
+import { NBD_COMMAND, NBD_COMMAND_FLAG, NBD_ERROR, NBD_EXPORT, nbdErrorName } from "./protocol.ts";
 import type { NbdSession } from "./session.ts";
 
 /** Bytes of one request at most. Several are in flight, so larger ones bring nothing. */
@@ -27,6 +28,15 @@ const MEDIA_ERRORS: ReadonlySet<number> = new Set([5, 61, 84, 121]);
 /** Whether a reply says that bytes are bad. */
 export function isMediaReply(reply: PendingReply): boolean {
   return reply.failure !== undefined && MEDIA_ERRORS.has(reply.failure.errno);
+}
+
+/** Whether a server refuses a read that must come in one piece: of 64 KiB and less none does. */
+function isTooLong(reply: PendingReply): boolean {
+  return (
+    reply.failure?.errno === NBD_ERROR.EOVERFLOW &&
+    (reply.request.flags & NBD_COMMAND_FLAG.DF) !== 0 &&
+    reply.request.length > 65_536
+  );
 }
 
 /** Another failure of a reply than one of bytes. @param doing "read", "write" */
@@ -55,6 +65,13 @@ export class NbdReader {
   readonly #session: NbdSession;
   /** Smallest range that fails on its own. */
   readonly #unit: number;
+  /**
+   * Whether the server hangs up where media fail, but for reads that must not be fragmented: qemu-nbd does, because it finds out after its reply
+   * has begun.
+   */
+  #hangsUp = false;
+  /** Whether it refuses what it says that it can: nbd-server's master does. */
+  #refusesDf = false;
 
   constructor(session: NbdSession, unit: number) {
     this.#session = session;
@@ -83,8 +100,8 @@ export class NbdReader {
     const wanted = { offset, length: into.length };
     const { minimum, size } = this.#session.found;
     const outer = intersect(alignOut(wanted, minimum), { offset: 0, length: size }) ?? wanted;
-    const reply = await this.#session.run(() => ({ type: NBD_COMMAND.READ, flags: 0, ...outer }));
-    if (reply.failure !== undefined && !isMediaReply(reply))
+    const reply = await this.#read(outer);
+    if (reply.failure !== undefined && !isMediaReply(reply) && !isTooLong(reply))
       throw replyError(this.#session, reply, "read");
     if (outer.length === wanted.length) return reply.copyTo(into);
     const blocks = new Uint8Array(outer.length);
@@ -94,6 +111,25 @@ export class NbdReader {
       into.set(blocks.subarray(from, from + part.length), part.offset - offset);
     }
     return [...missing.within(offset, into.length)];
+  }
+
+  async #read(range: ByteRange): Promise<PendingReply> {
+    const reply = await this.#session.run((found, lost) => {
+      // A server that has a list tells where it failed; unfragmented it would tell less.
+      const knowsMore = found.contexts.has(POISON_CONTEXT) || this.#refusesDf;
+      const hasDf = (found.flags & NBD_EXPORT.SEND_DF) !== 0 && !knowsMore;
+      const unfragmented = hasDf && (this.#hangsUp || lost > 0);
+      const flags = unfragmented ? NBD_COMMAND_FLAG.DF : 0;
+      return { type: NBD_COMMAND.READ, flags, ...range };
+    });
+    const isUnfragmented = (reply.request.flags & NBD_COMMAND_FLAG.DF) !== 0;
+    if (isUnfragmented && reply.failure?.errno === NBD_ERROR.EINVAL) {
+      this.#refusesDf = true;
+      return this.#read(range);
+    }
+    // That it answers now, and with an error, is no chance.
+    this.#hangsUp ||= isUnfragmented && isMediaReply(reply);
+    return reply;
   }
 
   /**

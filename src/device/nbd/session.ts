@@ -83,17 +83,17 @@ export class NbdSession {
   /**
    * Sends a request, again where its connection is lost before the reply.
    *
-   * @param build makes the request for a connection: context ids and flags are that connection's own
+   * @param build makes the request for a connection, whose context ids and flags are its own; told how many connections it has cost already
    * @throws {StorageError} why there is no connection
    */
-  async run(build: (found: NbdExport) => NbdRequest): Promise<PendingReply> {
-    const bytes = transferred(build(this.#found));
+  async run(build: (found: NbdExport, lost: number) => NbdRequest): Promise<PendingReply> {
+    const bytes = transferred(build(this.#found, 0));
     await this.#window.enter(bytes);
     try {
       for (let attempt = 0; ; attempt += 1) {
         const connection = await this.#live();
         try {
-          const reply = await connection.send(build(connection.found));
+          const reply = await connection.send(build(connection.found, attempt));
           reply.epoch = connection.epoch;
           if (reply.failure?.errno !== NBD_ERROR.ESHUTDOWN) return reply;
           connection.destroy();

@@ -42,6 +42,8 @@ export async function secure(
 ): Promise<ByteStream> {
   if (stream.detach().length > 0) throw protocolError("plain bytes behind the agreement on TLS");
   const socket = connectTls({ socket: stream.socket, ...optionsOf(address, tls) });
+  // Whatever comes after the first failure has nobody to tell.
+  socket.on("error", () => undefined);
   await new Promise<void>((resolve, reject) => {
     const onError = (error: Error): void => reject(tlsError(error));
     const onEnd = (): void => reject(tlsError(new Error("the server closed the connection")));

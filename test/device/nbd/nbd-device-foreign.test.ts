@@ -6,6 +6,9 @@ import {
   encodeError,
   NBD_CHUNK,
   NBD_COMMAND,
+  NBD_COMMAND_FLAG,
+  NBD_ERROR,
+  NBD_EXPORT,
 } from "../../../src/device/index.ts";
 import {
   asPoisoned,
@@ -87,6 +90,31 @@ describe("NbdDevice over a foreign server", () => {
       }),
     );
     expect(await missingOf(device)).toEqual(asPoisoned([{ offset: 1024, length: 512 }]));
+  });
+
+  test("R1: reads around what a server hangs up on, by reads that must not be fragmented", async () => {
+    const source = disk(BAD);
+    const { HAS_FLAGS, SEND_FLUSH, SEND_DF } = NBD_EXPORT;
+    const server = await exports.serve(source, {
+      form: "structured",
+      flags: HAS_FLAGS | SEND_FLUSH | SEND_DF,
+      onRequest: async (request) => {
+        const { type, offset, length, flags } = request;
+        if (type !== NBD_COMMAND.READ) return false;
+        const { missing } = await source.read(new Uint8Array(length), offset);
+        if (missing.length === 0) return false;
+        const isWhole = (flags & NBD_COMMAND_FLAG.DF) !== 0;
+        if (!isWhole) request.socket.destroy();
+        const errno = length > 65_536 ? NBD_ERROR.EOVERFLOW : NBD_ERROR.EIO;
+        const error = encodeError({ errno, text: "", offset: undefined });
+        if (isWhole) request.chunk(NBD_CHUNK.ERROR, error, { done: true });
+        return true;
+      },
+    });
+    const device = await exports.open(server);
+    expect(await missingOf(device)).toEqual(asPoisoned(BAD));
+    // the first failures cost a connection each, until one tells
+    expect(server.connections).toBeLessThan(6);
   });
 
   test("throws what is no failure of media, with the server's words", async () => {

@@ -6,6 +6,7 @@ import {
   encodeExtendedStatus,
   NBD_CHUNK,
   NBD_COMMAND,
+  NBD_EXPORT,
   poisonFlags,
   type SimulatedDevice,
 } from "../../../src/device/index.ts";
@@ -55,6 +56,22 @@ describe("NbdDevice over a server that has the list", () => {
       const device = await exports.open(server);
       expect(device.poison.totals()).toMatchObject({ clean: SIZE / 2, lost: SIZE / 2 });
     }
+  });
+
+  test("asks a read again as it was when a connection is lost: what is told must not become less", async () => {
+    const { HAS_FLAGS, SEND_DF } = NBD_EXPORT;
+    const server = await exports.serve(source, {
+      ...TOLD,
+      flags: HAS_FLAGS | SEND_DF,
+      onRequest: (request) => {
+        if (request.type !== NBD_COMMAND.READ || request.connection > 0) return false;
+        request.socket.destroy();
+        return true;
+      },
+    });
+    const device = await exports.open(server);
+    expect((await device.read(new Uint8Array(100), 0)).missing).toEqual([]);
+    expect(server.seen.every(({ flags }) => flags === 0)).toBe(true);
   });
 
   test("R4: gives in recovery what another client has healed since", async () => {

@@ -69,6 +69,24 @@ describe("NbdSession", () => {
     expect(server.connections).toBe(2);
   });
 
+  test("sends a read again as it was to a server that refuses what it offers for it", async () => {
+    const flags = NBD_EXPORT.HAS_FLAGS | NBD_EXPORT.SEND_DF;
+    const server = await serve({
+      flags,
+      onRequest: (request) => {
+        if (request.type !== NBD_COMMAND.READ) return false;
+        if (request.connection === 0) request.socket.destroy();
+        else if (request.flags !== 0) request.simple(NBD_ERROR.EINVAL);
+        return request.connection === 0 || request.flags !== 0;
+      },
+    });
+    const device = await open(server);
+    expect((await device.read(new Uint8Array(10), 0)).missing).toEqual([]);
+    expect((await device.read(new Uint8Array(10), 0)).missing).toEqual([]);
+    const reads = server.seen.filter(({ type }) => type === NBD_COMMAND.READ);
+    expect(reads.map((read) => read.flags)).toEqual([0, 4, 0, 0]);
+  });
+
   test("R4: sends a write again that was in flight, and its flush vouches for it", async () => {
     const source = createMemoryDevice({ size: SIZE });
     const server = await serve({ device: source, onRequest: dropAt(NBD_COMMAND.WRITE) });
