@@ -11,6 +11,7 @@ import {
   type ServedStatus,
   type TlsUpgrade,
 } from "../../nbd/index.ts";
+import { nodeFiles } from "../../os/index.ts";
 import { countArgument, several } from "../arguments.ts";
 import type { CommandContext, CommandModule } from "../command.ts";
 import { closeServed, openServed, type ServedDevice } from "../served-devices.ts";
@@ -86,6 +87,8 @@ async function serveUntilSignal(
   const controls: ControlServer[] = [];
   try {
     for (const { path, device, names } of served) {
+      // What is reached over a URI has no place for a socket beside it.
+      if (nodeFiles.info(path) === undefined) continue;
       const own = uris.filter((_, index) => names.has(server.exports.all[index]?.name ?? ""));
       const status = (): ServerStatus => statusOf(server, own, names);
       const control = new ControlServer({ image: path, device, status });
