@@ -3,7 +3,7 @@ import { endOf, isPromise, StorageError, type MaybePromise } from "../base/index
 import type { Device, ReadResult } from "../device/index.ts";
 import { isExt4, openExt4Map } from "./ext4/index.ts";
 import type { FileMap } from "./file-map.ts";
-import { isXfs, openXfsMap } from "./xfs/index.ts";
+import { hasXfsSuperblock, isXfs, openXfsMap } from "./xfs/index.ts";
 
 /** What a map is opened from: bytes, and which of them are missing. */
 export type MapSource = Pick<Device, "size" | "read">;
@@ -52,6 +52,7 @@ export async function openFileMap(
   options: FileMapOptions = {},
 ): Promise<FileMap> {
   const volume = part(source, options);
+  if (await hasXfsSuperblock(volume)) return openXfsMap(volume);
   if (await isExt4(volume)) return openExt4Map(volume);
   if (await isXfs(volume)) return openXfsMap(volume);
   throw new StorageError("EBADMSG", await whyNone(volume));

@@ -2,7 +2,7 @@
 import { afterAll, describe, expect, test } from "vitest";
 import { StorageError } from "../../src/base/index.ts";
 import { openFileMap } from "../../src/fs/index.ts";
-import { hasProgram, load, memorySource, poisoned, Scratch } from "./ext4/scratch.ts";
+import { hasProgram, load, memorySource, poisoned, run, Scratch } from "./ext4/scratch.ts";
 
 const scratch = new Scratch();
 afterAll(() => scratch.dispose());
@@ -48,3 +48,25 @@ describe.skipIf(!hasProgram("mke2fs"))("with an image (needs mke2fs)", () => {
     expect(await map.owners(whole)).toEqual(await alone.owners(whole));
   });
 });
+
+describe.skipIf(!hasProgram("mke2fs") || !hasProgram("mkfs.xfs"))(
+  "over the rest of an older file system (needs mke2fs and mkfs.xfs)",
+  () => {
+    test("openFileMap() tells XFS where backups of an older ext4 are left", async () => {
+      const path = scratch.image("older.img", 64 * MIB, ["-t", "ext4", "-b", "1024"]);
+      run("mkfs.xfs", ["--unsupported", "-q", "-f", "-K", "-s", "size=4096", path]);
+      const image = load(path);
+      expect(image[8193 * 1024 + 0x38]).toBe(0x53);
+      expect(await openFileMap(memorySource(image))).toMatchObject({ filesystem: "xfs" });
+    });
+
+    test("openFileMap() tells ext4 where copies of an older XFS are left", async () => {
+      const path = scratch.image("newer.img", 64 * MIB, ["-t", "ext4", "-b", "1024"]);
+      run("mkfs.xfs", ["--unsupported", "-q", "-f", "-K", path]);
+      run("mke2fs", ["-q", "-F", "-t", "ext4", "-b", "4096", "-E", "nodiscard", path]);
+      const image = load(path);
+      expect(Buffer.from(image.subarray(32 * MIB, 32 * MIB + 4)).toString()).toBe("XFSB");
+      expect(await openFileMap(memorySource(image))).toMatchObject({ filesystem: "ext4" });
+    });
+  },
+);

@@ -9,7 +9,7 @@ import {
 } from "./ag-headers.ts";
 import { walkAgTree, type AgTreeKind, type TreeVisitor } from "./ag-tree.ts";
 import type { Claim, ClaimScan } from "./claims.ts";
-import { inAg } from "./geometry.ts";
+import { agLength, inAg } from "./geometry.ts";
 import { OWNERS, walkReverseMap, type ReverseRecord } from "./reverse-map.ts";
 import { COPY_ON_WRITE } from "./shared-blocks.ts";
 import type { XfsVolume } from "./volume.ts";
@@ -59,14 +59,21 @@ class AgClaims {
   }
 
   async #freeSpace(header: FreeSpaceHeader): Promise<void> {
-    const record = (view: DataView, at: number): void =>
-      this.#add(view.getUint32(at), view.getUint32(at + 4), "free-space");
+    // Extents do not overlap, so there are never more of them than blocks.
+    let left = agLength(this.#volume.superblock, this.#ag);
+    const record = (view: DataView, at: number): void => {
+      const count = view.getUint32(at + 4);
+      left -= Math.max(1, count);
+      if (left >= 0) this.#add(view.getUint32(at), count, "free-space");
+      else this.#scan.hidden(`The free-space tree of AG ${this.#ag} holds more than the AG`);
+    };
     // Both trees hold the same extents: what one hides the other tells.
     const whole = await this.#tree(
       { kind: "free-by-block", root: header.byBlock },
       "free-space-tree",
       record,
     );
+    left = agLength(this.#volume.superblock, this.#ag);
     await this.#tree(
       { kind: "free-by-size", root: header.bySize },
       "free-space-tree",

@@ -4,7 +4,7 @@
  * What can go wrong: a block may be poisoned, wrong, of another tree, or point in a circle. Each block is visited at most once, levels
  * go down by one, and on v5 the checksum, address, AG and volume must be right; what fails hides only what was below it.
  */
-import { checksumOk, uuidIs, viewOf } from "./checksum.ts";
+import { checksumOk, uuidIs, viewOf, wideAt } from "./checksum.ts";
 import type { TreeRoot } from "./ag-headers.ts";
 import { inAg } from "./geometry.ts";
 import type { XfsVolume } from "./volume.ts";
@@ -158,7 +158,7 @@ function whyWrong(
   if (features.checksums) {
     if (!checksumOk(bytes, 52)) return "has a wrong checksum";
     const address = ((tree.ag * agBlocks + step.block) * blockSize) / 512;
-    if (view.getBigUint64(16) !== BigInt(address)) return "says that it stands elsewhere";
+    if (wideAt(view, 16) !== address) return "says that it stands elsewhere";
     if (!uuidIs(bytes, 32, stamp)) return "is of another volume";
     if (view.getUint32(48) !== tree.ag) return `says that it is of AG ${view.getUint32(48)}`;
   }

@@ -53,8 +53,8 @@ export interface ScanResult {
 /** Reasons that are kept. */
 export const REASONS_MAX = 64;
 
-/** Claims that a hostile image may make before the rest is left out. */
-const CLAIMS_MAX = 2 ** 24;
+/** Claims that are kept: more on what is asked can only be the work of a hostile image. */
+const CLAIMS_MAX = 2 ** 22;
 
 /** Collects claims; made once for a scan. */
 export class ClaimScan {
@@ -67,25 +67,29 @@ export class ClaimScan {
   readonly reasons: string[] = [];
   readonly wanted: WantedBlocks;
   readonly #volume: XfsVolume;
-  /** Blocks that inodes may claim before their claims can only be the work of a hostile image: sharing included, generously. */
-  #stepsLeft: number;
+  /** Blocks of maps that are looked at: each belongs to one inode, so more can only be the work of a hostile image. */
+  #nodesLeft: number;
 
   constructor(volume: XfsVolume, wanted: WantedBlocks) {
     this.#volume = volume;
     this.wanted = wanted;
-    this.#stepsLeft = 16 * volume.superblock.blockCount + 2 ** 20;
+    this.#nodesLeft = 2 * volume.superblock.blockCount + 65_536;
   }
 
   /** Keeps a claim if its blocks are wanted. */
   add(claim: Claim): void {
-    if (this.wanted.hits(claim.block, claim.count) && this.claims.length < CLAIMS_MAX)
-      this.claims.push(claim);
+    this.#keep(this.claims, claim);
   }
 
   /** Keeps a claim of the reverse map if its blocks are wanted. */
   addReverse(claim: Claim): void {
-    if (this.wanted.hits(claim.block, claim.count) && this.reverse.length < CLAIMS_MAX)
-      this.reverse.push(claim);
+    this.#keep(this.reverse, claim);
+  }
+
+  #keep(list: Claim[], claim: Claim): void {
+    if (!this.wanted.hits(claim.block, claim.count)) return;
+    if (list.length < CLAIMS_MAX) list.push(claim);
+    else this.hidden(`More than ${CLAIMS_MAX} claims are made: the rest is not looked at`);
   }
 
   /** Keeps the reason why something may be missing. */
@@ -133,14 +137,15 @@ export class ClaimScan {
         { inode, fork },
         {
           run: ({ logical, block, count, unwritten }) => {
-            this.#stepsLeft -= count;
-            if (foreign || this.#stepsLeft < 0) return;
+            if (foreign) return;
             const role = fork === "attributes" ? "attributes" : unwritten ? "unwritten" : "data";
             this.add({ inode: inode.number, block, count, logical, role });
           },
           node: (block) => {
             const role = fork === "attributes" ? "attribute-tree" : "data-tree";
             this.add({ inode: inode.number, block, count: 1, logical: 0, role });
+            this.#nodesLeft -= 1;
+            return this.#nodesLeft >= 0;
           },
           hidden: ({ why }) => {
             this.partial.add(inode.number);
@@ -149,8 +154,6 @@ export class ClaimScan {
         },
       );
     }
-    if (this.#stepsLeft < 0)
-      this.hidden("Inodes claim many times the blocks of the volume: the rest is not looked at");
     if (this.claims.length > before) this.claimants.set(inode.number, claimantOf(inode));
   }
 }

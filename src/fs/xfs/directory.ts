@@ -31,19 +31,24 @@ const MAGICS = {
 /** Bytes before the first entry, v4 and v5. */
 const HEADERS = [16, 64] as const;
 
+/** Which directory is read. */
+export interface DirectoryRead {
+  readonly directory: Inode;
+  /** Blocks that may still be looked at: directories share none, so what is more can only be the work of a hostile image. */
+  readonly budget: { left: number };
+}
+
 /** Tells all names of a directory that can be read, "." and ".." left out; what hides others is reported. */
 export async function readNames(
   volume: XfsVolume,
-  directory: Inode,
+  { directory, budget }: DirectoryRead,
   visitor: NameVisitor,
 ): Promise<void> {
-  const told = (
-    message: string,
-    range?: { readonly offset: number; readonly length: number },
-  ): void =>
+  const { blockSize } = volume.superblock;
+  const told = (message: string, block?: number): void =>
     volume.report({
       inode: directory.number,
-      ...(range === undefined ? {} : { range }),
+      ...(block === undefined ? {} : { range: { offset: block * blockSize, length: blockSize } }),
       message: `Directory ${directory.number} ${message}: names in it are hidden`,
     });
   if (directory.data.format === "local") {
@@ -51,52 +56,55 @@ export async function readNames(
     if (why !== undefined) told(why);
     return;
   }
-  for (const place of await dataBlocks(volume, directory, told)) {
+  for (const place of await dataBlocks(volume, { directory, budget }, told)) {
+    const first = place.find((part) => part !== undefined)!;
     const block = await readDirectoryBlock(volume, directory.number, place);
-    const range = {
-      offset: place[0]! * volume.superblock.blockSize,
-      length: volume.superblock.blockSize,
-    };
-    if (typeof block === "string") {
-      told(`has a block ${place[0]} that ${block}`, range);
-      continue;
-    }
-    const why = blockNames(volume, block, visitor);
+    const why = typeof block === "string" ? block : blockNames(volume, block, visitor);
     if (why === "stopped") return;
-    if (why !== undefined) told(`has a block ${place[0]} that ${why}`, range);
+    if (why !== undefined) told(`has a block ${first} that ${why}`, first);
   }
 }
 
 /** Blocks of the volume that make each directory block of names, in order. */
 async function dataBlocks(
   volume: XfsVolume,
-  directory: Inode,
+  { directory, budget }: DirectoryRead,
   told: (message: string) => void,
 ): Promise<readonly (readonly number[])[]> {
-  const { blockSize, directoryBlockSize, blockCount } = volume.superblock;
+  const { blockSize, directoryBlockSize } = volume.superblock;
+  const end = Math.min(directory.size, INDEX_OFFSET) / blockSize;
   const runs: MappedRun[] = [];
   await walkFork(
     volume,
     { inode: directory, fork: "data" },
     {
       run: (run) => {
-        if (run.logical * blockSize < INDEX_OFFSET) runs.push(run);
+        if (run.logical < end) runs.push(run);
+      },
+      node: () => {
+        budget.left -= 1;
+        return budget.left >= 0;
       },
       hidden: ({ why }) => told(`has a map of which a part is hidden (${why})`),
     },
   );
   const parts = directoryBlockSize / blockSize;
   const places = new Map<number, number[]>();
-  let left = blockCount;
   for (const { logical, block, count } of runs) {
-    for (let index = 0; index < count && left > 0; index += 1, left -= 1) {
+    for (let index = 0; index < count && budget.left > 0; index += 1, budget.left -= 1) {
       const which = Math.floor((logical + index) / parts);
       const place = places.get(which) ?? [];
       place[(logical + index) % parts] = block + index;
       places.set(which, place);
     }
   }
+  if (budget.left <= 0) told("shares more blocks with others than the volume has");
   return [...places.entries()].sort(([one], [other]) => one - other).map(([, place]) => place);
+}
+
+/** A budget for all directories of a volume. */
+export function directoryBudget({ superblock }: XfsVolume): { left: number } {
+  return { left: 2 * superblock.blockCount + 65_536 };
 }
 
 /** A whole directory block of names, a copy; or what is wrong with it. */
@@ -133,12 +141,10 @@ function whyNotNames(
   if (magic !== MAGICS.single[which] && magic !== MAGICS.data[which]) return "holds no names";
   if (!checksums) return undefined;
   if (!checksumOk(bytes, 4)) return "has a wrong checksum";
-  if (view.getBigUint64(8) !== BigInt((block * superblock.blockSize) / 512))
+  if (wideAt(view, 8) !== (block * superblock.blockSize) / 512)
     return "says that it stands elsewhere";
   if (!uuidIs(bytes, 24, superblock.stamp)) return "is of another volume";
-  return view.getBigUint64(40) === BigInt(directory)
-    ? undefined
-    : "says that it is another directory's";
+  return wideAt(view, 40) === directory ? undefined : "says that it is another directory's";
 }
 
 /** Names of a block. @returns what is wrong, or that the visitor stopped */

@@ -27,8 +27,8 @@ export interface HiddenPart {
 /** What a walk tells. */
 export interface ForkVisitor {
   readonly run?: (run: MappedRun) => void;
-  /** A block of the tree, whether it can be read or not. */
-  readonly node?: (block: number) => void;
+  /** A block of the tree, whether it can be read or not. @returns false to leave what is below it hidden */
+  readonly node?: (block: number) => boolean | void;
   readonly hidden?: (part: HiddenPart) => void;
 }
 
@@ -166,7 +166,7 @@ async function visit(
 ): Promise<string | undefined> {
   const { volume, inode, visitor } = walk;
   const { blockSize, features } = volume.superblock;
-  visitor.node?.(block);
+  if (visitor.node?.(block) === false) return "is one more than the volume has blocks for";
   const read = await volume.readBlocks(block, 1);
   if (read.bad.length > 0) return "cannot be read";
   const why = whyNotTreeBlock(volume, { bytes: read.bytes, block, inode: inode.number });
@@ -201,8 +201,8 @@ export function whyNotTreeBlock(
   if (view.getUint32(0) !== MAGICS[checksums ? 1 : 0]) return "is no block of it";
   if (!checksums) return undefined;
   if (!checksumOk(bytes, 64)) return "has a wrong checksum";
-  if (view.getBigUint64(24) !== BigInt((block * superblock.blockSize) / 512))
+  if (wideAt(view, 24) !== (block * superblock.blockSize) / 512)
     return "says that it stands elsewhere";
   if (!uuidIs(bytes, 40, superblock.stamp)) return "is of another volume";
-  return view.getBigUint64(56) === BigInt(inode) ? undefined : "says that it is another inode's";
+  return wideAt(view, 56) === inode ? undefined : "says that it is another inode's";
 }

@@ -10,6 +10,9 @@ import { decodeInode, type Inode } from "./inode.ts";
 import { OWNERS, walkReverseMap } from "./reverse-map.ts";
 import type { XfsVolume } from "./volume.ts";
 
+/** Reasons of one AG that are kept. */
+const REASONS_MAX = 64;
+
 /** Inodes of one record. */
 export const CHUNK_INODES = 64;
 
@@ -35,17 +38,20 @@ export async function inodeChunks(
   ag: number,
 ): Promise<{ readonly chunks: readonly InodeChunk[]; readonly hidden: readonly string[] }> {
   const hidden: string[] = [];
+  const hide = (why: string): void => {
+    if (hidden.length < REASONS_MAX) hidden.push(why);
+  };
   const chunks: InodeChunk[] = [];
   const found = await readInodeHeader(volume, ag);
-  if (found.header === undefined) hidden.push(found.why);
+  if (found.header === undefined) hide(found.why);
   else {
     const tree = { ag, kind: "inodes", root: found.header.inodes } as const;
     await walkAgTree(volume, tree, {
       record: (view, at) => {
         const why = chunksOf(volume, { ag, view, at }, chunks);
-        if (why !== undefined) hidden.push(why);
+        if (why !== undefined) hide(why);
       },
-      hidden: (why) => hidden.push(why),
+      hidden: hide,
     });
   }
   if (hidden.length > 0) await chunksByReverseMap(volume, ag, chunks);
@@ -72,6 +78,10 @@ function chunksOf(
       count: (end - index) * 4,
       free: shifted(masks, index * 4),
     };
+    // Records ascend: one that does not would be looked at again and again.
+    const last = chunks.at(-1);
+    if (last !== undefined && run.first < last.first + last.count)
+      return `The inode tree of AG ${ag} tells inodes at ${first} out of order`;
     if (!isInside(volume, run))
       return `The inode tree of AG ${ag} has inodes at ${first}, which are outside it`;
     chunks.push(run);
@@ -111,6 +121,7 @@ async function chunksByReverseMap(
         if (owner !== OWNERS.inodes) return;
         for (let at = block; at < block + count; at += 1) {
           if (isKnown(chunks, known, { at, inodesPerBlock })) continue;
+          known.add(at);
           for (
             let first = at * inodesPerBlock;
             first < (at + 1) * inodesPerBlock;

@@ -29,7 +29,8 @@ export interface Inode {
   readonly size: number;
   readonly links: number;
   readonly generation: number;
-  readonly modifiedNs: bigint;
+  /** Whether its times are of the large form. */
+  readonly bigTimes: boolean;
   /** Its data is on the real-time device. */
   readonly realtime: boolean;
   /** Some of its blocks may be shared with other files. */
@@ -46,7 +47,7 @@ const CORE_V2 = 100;
 const FORMATS: readonly ForkFormat[] = ["device", "local", "extents", "tree"];
 /** Seconds before 1970 at which big times begin. */
 const BIG_TIME_EPOCH = 2n ** 31n;
-const FLAGS2 = { reflink: 2n, bigTime: 8n, largeCounts: 16n };
+const FLAGS2 = { reflink: 2, bigTime: 8, largeCounts: 16 };
 
 /** Decodes a slot. What makes it unbelievable is told in `doubt`; `undefined` of what is no inode at all. */
 export function decodeInode(
@@ -58,13 +59,13 @@ export function decodeInode(
   if (view.getUint16(0) !== 0x494e) return undefined;
   const version = slot[4]!;
   const third = version >= 3;
-  const flags2 = third ? view.getBigUint64(120) : 0n;
+  const flags2 = third ? view.getUint32(124) : 0;
   const mode = view.getUint16(2);
   const core = third ? CORE_V3 : CORE_V2;
   const forkOffset = slot[82]! * 8;
   const length = slot.length - core;
   const dataLength = forkOffset > 0 && forkOffset < length ? forkOffset : length;
-  const large = (flags2 & FLAGS2.largeCounts) !== 0n;
+  const large = (flags2 & FLAGS2.largeCounts) !== 0;
   const counts = large
     ? { data: wideAt(view, 24), attributes: view.getUint32(76) }
     : { data: view.getUint32(76), attributes: view.getUint16(80) };
@@ -77,9 +78,9 @@ export function decodeInode(
     size: wideAt(view, 56),
     links: version === 1 ? view.getUint16(6) : view.getUint32(16),
     generation: view.getUint32(92),
-    modifiedNs: timeAt(view, 40, (flags2 & FLAGS2.bigTime) !== 0n),
+    bigTimes: (flags2 & FLAGS2.bigTime) !== 0,
     realtime: (view.getUint16(90) & 1) !== 0 && kindOf(mode) === "file",
-    reflinked: (flags2 & FLAGS2.reflink) !== 0n,
+    reflinked: (flags2 & FLAGS2.reflink) !== 0,
     data: {
       format: FORMATS[slot[5]!] ?? "none",
       start: core,
@@ -103,7 +104,7 @@ function doubtOf(volume: XfsVolume, number: number, slot: Uint8Array): string | 
   if (features.checksums) {
     if (version !== 3) return `its version is ${version}, want 3`;
     if (!checksumOk(slot, 100)) return "its checksum is wrong";
-    if (view.getBigUint64(152) !== BigInt(number)) return "it says that it is another inode";
+    if (wideAt(view, 152) !== number) return "it says that it is another inode";
     if (!uuidIs(slot, 160, stamp)) return "it is of another volume";
   } else if (version < 1 || version > 2) return `its version is ${version}, want 1 or 2`;
   if (!Number.isSafeInteger(wideAt(view, 56))) return "its size is impossible";
@@ -127,7 +128,8 @@ function timeAt(view: DataView, at: number, big: boolean): bigint {
 
 /** What the map tells of an inode. */
 export function infoOf(inode: Inode): FileInfo {
-  const { number, kind, size, modifiedNs, generation, links } = inode;
+  const { number, kind, size, generation, links } = inode;
+  const modifiedNs = timeAt(viewOf(inode.slot), 40, inode.bigTimes);
   return {
     inode: number,
     kind,

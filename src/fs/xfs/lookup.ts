@@ -1,6 +1,6 @@
 /** Lookup: the inode of an absolute path, directory by directory, by the exact bytes of the names. */
 import { textToName } from "../names.ts";
-import { readNames } from "./directory.ts";
+import { directoryBudget, readNames } from "./directory.ts";
 import { readInode } from "./inode.ts";
 import type { XfsVolume } from "./volume.ts";
 
@@ -9,13 +9,14 @@ export async function lookupPath(volume: XfsVolume, path: string): Promise<numbe
   const { rootInode } = volume.superblock;
   if (!path.startsWith("/") || rootInode === undefined) return undefined;
   let number = rootInode;
+  const budget = directoryBudget(volume);
   for (const part of path.split("/").filter((name) => name !== "")) {
     if (part === "." || part === "..") return undefined;
     const directory = await readInode(volume, number);
     if (typeof directory === "string" || directory.kind !== "directory") return undefined;
     const wanted = textToName(part);
     let found: number | undefined;
-    await readNames(volume, directory, ({ inode, bytes, start, end }) => {
+    await readNames(volume, { directory, budget }, ({ inode, bytes, start, end }) => {
       if (end - start !== wanted.length) return false;
       for (let index = 0; index < wanted.length; index += 1)
         if (bytes[start + index] !== wanted[index]) return false;

@@ -2,7 +2,7 @@
 import type { FileInfo } from "../file-map.ts";
 import { NameTable } from "../name-table.ts";
 import { Turns } from "../turns.ts";
-import { readNames, type DirectoryName } from "./directory.ts";
+import { directoryBudget, readNames, type DirectoryName } from "./directory.ts";
 import { readInode } from "./inode.ts";
 import type { XfsVolume } from "./volume.ts";
 
@@ -44,10 +44,11 @@ export async function collectNames(
   if (wanted !== "all" && wanted.size === 0) return { table, kinds };
   const all = new Set(directories);
   const turns = new Turns();
+  const budget = directoryBudget(volume);
   for (const number of directories) {
     const directory = await readInode(volume, number);
     if (typeof directory === "string") continue;
-    await readNames(volume, directory, (name: Readonly<DirectoryName>) => {
+    await readNames(volume, { directory, budget }, (name: Readonly<DirectoryName>) => {
       const { inode: child, bytes, start, end } = name;
       const asked = wanted === "all" || wanted.has(child);
       if (!asked && !all.has(child)) return;

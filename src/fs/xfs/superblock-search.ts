@@ -50,6 +50,19 @@ async function readAt(
 }
 
 /**
+ * Whether a whole XFS superblock is at the start of a volume. Then it is XFS, whatever backups of others are left on it: mke2fs clears these
+ * bytes, and mkfs.xfs does not clear all that ext4 left.
+ *
+ * @throws {StorageError} if the device itself fails
+ */
+export async function hasXfsSuperblock(source: BlockSource): Promise<boolean> {
+  const raw = await readSector(source, 0);
+  if (raw === undefined || raw.bad) return false;
+  const result = decodeSuperblock(raw.bytes);
+  return result.superblock !== undefined && result.checksumOk !== false;
+}
+
+/**
  * Whether a volume looks like XFS: the magic number and a possible geometry at its start; where these bytes are bad or blank, a copy.
  *
  * @throws {StorageError} if the device itself fails

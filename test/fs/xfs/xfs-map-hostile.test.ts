@@ -212,6 +212,20 @@ describe.skipIf(!hasXfsPrograms)("hostile images (needs xfsprogs)", () => {
       );
     });
 
+    test("records of an inode tree that repeat are looked at once", async () => {
+      const start = await firstOf("inode-tree");
+      const map = await edited({ start, size: 4096, checksum: 52 }, (view) => {
+        view.setUint16(6, 200);
+        for (let record = 1; record < 200; record += 1)
+          for (let at = 0; at < 16; at += 4)
+            view.setUint32(56 + record * 16 + at, view.getUint32(56 + at));
+      });
+      const inodes: number[] = [];
+      for await (const file of map.files()) inodes.push(file.inode);
+      expect(inodes.length).toBe(new Set(inodes).size);
+      await wholeOf(map);
+    });
+
     test("an extent outside its AG is hidden, not read", async () => {
       const map = await openFileMap(memorySource(clean));
       const inode = (await map.lookup("/report"))!;
