@@ -79,7 +79,7 @@ describe("parsePlan()", () => {
       }),
       { seed, numRuns: 300 },
     );
-  });
+  }, 300_000);
 
   test("refuses or does rightly a plan with any of its values replaced by another", async () => {
     const { plan } = await planned();
@@ -114,7 +114,7 @@ describe("parsePlan()", () => {
       ),
       { seed, numRuns: 60 },
     );
-  });
+  }, 300_000);
 });
 
 describe("repair() by a plan that was edited", () => {

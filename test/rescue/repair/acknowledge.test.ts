@@ -117,7 +117,7 @@ describe("acknowledge()", () => {
         expect((await namedIn(after)).reduce((sum, [, length]) => sum + length, 0)).toBe(2048);
       }
     }
-  });
+  }, 300_000);
 });
 
 describe("givenUp()", () => {

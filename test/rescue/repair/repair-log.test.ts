@@ -45,7 +45,7 @@ describe("RepairLog", () => {
       expect(result.missing).toBe(0);
       expect(Buffer.compare(contentOf(full, IMAGE), Buffer.from(treeImage()))).toBe(0);
     }
-  });
+  }, 300_000);
 
   test.each(["EACCES", "EPERM", "EISDIR", "EBUSY"] as const)(
     "a log that cannot be opened (%s) ends the repair before the first byte",

@@ -136,7 +136,7 @@ describe("undo()", () => {
           await checkUndone(files.crash(how), `${disturb} ${at} of ${operations}`);
       }
     }
-  });
+  }, 300_000);
 });
 
 async function checkUndone(files: CrashFiles, where: string): Promise<void> {
