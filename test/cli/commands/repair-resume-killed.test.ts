@@ -165,4 +165,4 @@ test(`S69, S73: R1 to R5, R7: a repair killed ${KILLS} times leaves no wrong byt
   }
   console.log(`killed ${killed} times, ${resumed} of them while it went on`);
   expect(resumed).toBeGreaterThan(KILLS / 20);
-}, 3_600_000);
+}, 14_400_000);
