@@ -212,6 +212,26 @@ describe.skipIf(!hasXfsPrograms)("hostile images (needs xfsprogs)", () => {
       );
     });
 
+    test.each([
+      ["free-space-header", 512],
+      ["inode-header", 512],
+      ["free-list", 512],
+      ["free-space-tree", 4096],
+      ["inode-tree", 4096],
+      ["reverse-map-tree", 4096],
+      ["directory-block", 4096],
+      ["inode", 512],
+    ])("one changed byte of %s shows, wherever it is", async (what, size) => {
+      const start = await firstOf(what);
+      bytes = clean.slice();
+      // Behind what is in use of most structures: only the checksum knows.
+      bytes[start + size - 70]! ^= 1;
+      const map = await openFileMap(memorySource(bytes));
+      await askAll(map);
+      const told = map.problems.filter(({ message }) => message.includes("checksum"));
+      expect(told).toMatchObject([{ range: { offset: start } }]);
+    });
+
     test("records of an inode tree that repeat are looked at once", async () => {
       const start = await firstOf("inode-tree");
       const map = await edited({ start, size: 4096, checksum: 52 }, (view) => {
