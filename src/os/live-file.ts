@@ -25,7 +25,7 @@ export type LiveAnswer = "data" | "failed" | "slow";
 
 /** What is known of a source by what it stands on. */
 export interface LiveFacts {
-  /** Smallest read, in bytes: the physical block. A power of two. */
+  /** Smallest read, in bytes: the physical block; of memory the logical one. A power of two. */
   readonly unit: number;
   /** What a failed read costs: "none" is memory that stops the machine (DAX), so listed ranges are never touched. */
   readonly failure: "machineCheck" | "cheap" | "costly";
@@ -229,10 +229,12 @@ export function factsOf(folder: string): LiveFacts {
   const partition = textOf(join(real, "partition"));
   const disk = partition === undefined ? real : dirname(real);
   const names = namesOf(disk, partition);
-  const physical = Number(textOf(join(disk, "queue/physical_block_size")) ?? SECTOR);
-  const isUnit = isPowerOfTwo(physical) && physical >= SECTOR && physical <= LARGEST;
-  const unit = isUnit ? physical : SECTOR;
-  if (textOf(join(disk, "queue/dax")) === "1") return { unit, failure: "machineCheck", names };
+  const isMemory = textOf(join(disk, "queue/dax")) === "1";
+  // Memory has no physical block: its page is no reason to lose what lies beside a bad sector.
+  const block = isMemory ? "queue/logical_block_size" : "queue/physical_block_size";
+  const told = Number(textOf(join(disk, block)) ?? SECTOR);
+  const unit = isPowerOfTwo(told) && told >= SECTOR && told <= LARGEST ? told : SECTOR;
+  if (isMemory) return { unit, failure: "machineCheck", names };
   const isCheap = /^(nvme|pmem|zram|ram)\d/.test(basename(disk));
   return { unit, failure: isCheap ? "cheap" : "costly", names };
 }

@@ -101,9 +101,9 @@ describe("factsOf()", () => {
 
   test("knows what a failed read of NVMe and of DAX costs", () => {
     expect(factsOf(disk("nvme0n1", { physical_block_size: "512" })).failure).toBe("cheap");
-    expect(factsOf(disk("pmem0", { physical_block_size: "4096", dax: "1" })).failure).toBe(
-      "machineCheck",
-    );
+    expect(
+      factsOf(disk("pmem0", { physical_block_size: "4096", logical_block_size: "512", dax: "1" })),
+    ).toEqual({ unit: 512, failure: "machineCheck", names: {} });
   });
 
   test("asks the disk of a partition, and names both", () => {

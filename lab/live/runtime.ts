@@ -1,0 +1,44 @@
+/** runtime: a disk for the guest that holds Node, the libraries it needs, and the built project with what it depends on. */
+import { execFileSync } from "node:child_process";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
+
+/** Folders that the guest puts its own in the place of. */
+const MOUNTED = ["dev", "proc", "sys", "tmp", "shared"];
+
+/** Makes the image of a disk. @param project the built project; @param image where the image is made */
+export function makeRuntime(project: string, image: string): void {
+  const root = mkdtempSync(`${image}-`);
+  try {
+    for (const folder of ["bin", ...MOUNTED]) mkdirSync(join(root, folder));
+    cpSync(process.execPath, join(root, "bin/node"), { dereference: true });
+    for (const library of librariesOf(process.execPath)) copyTo(root, library, library);
+    copyTo(root, join(project, "dist"), "/theriac/dist");
+    copyTo(root, join(project, "package.json"), "/theriac/package.json");
+    for (const name of packagesOf(project))
+      copyTo(root, join(project, "node_modules", name), `/theriac/node_modules/${name}`);
+    const options = ["-q", "-t", "ext4", "-b", "4096", "-O", "^has_journal", "-d", root];
+    execFileSync("mke2fs", [...options, image, "256M"], { stdio: "pipe" });
+  } finally {
+    rmSync(root, { recursive: true });
+  }
+}
+
+function copyTo(root: string, from: string, path: string): void {
+  mkdirSync(join(root, dirname(path)), { recursive: true });
+  cpSync(from, join(root, path), { recursive: true, dereference: true });
+}
+
+/** Shared libraries of a program, and the loader, by their absolute paths. */
+function librariesOf(program: string): readonly string[] {
+  const text = execFileSync("ldd", [program], { encoding: "utf8" });
+  return [...text.matchAll(/(?:=> )?(\/\S+) \(0x/g)].map((match) => match[1] as string);
+}
+
+/** What the project needs at run time; the library's prebuilt part is a package of its own. */
+function packagesOf(project: string): readonly string[] {
+  const { dependencies } = JSON.parse(readFileSync(join(project, "package.json"), "utf8")) as {
+    readonly dependencies: Readonly<Record<string, string>>;
+  };
+  return [...Object.keys(dependencies), "@koromix"];
+}
