@@ -21,11 +21,11 @@ const PMEM_BYTES = 4 * 1024 * 1024;
 let checks = 0;
 let failures = 0;
 
-function check(what: string, is: boolean, told = ""): void {
+function check(what: string, is: boolean, detail = ""): void {
   checks += 1;
   if (is) return;
   failures += 1;
-  console.log(`FAILED: ${what}${told === "" ? "" : `: ${told}`}`);
+  console.log(`FAILED: ${what}${detail === "" ? "" : `: ${detail}`}`);
 }
 
 /** Bad sectors: alone, side by side, a run, the first and the last. */
