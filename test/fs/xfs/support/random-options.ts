@@ -25,7 +25,9 @@ export function randomOptions(prng: Prng): {
   const sector = blockSize === 4096 ? prng.pick([512, 4096]) : 512;
   const finobt = half();
   const more = `finobt=${finobt},inobtcount=${finobt === 1 ? half() : 0},bigtime=${half()},rmapbt=${half()},reflink=${reflink ? 1 : 0}`;
-  const inodes = `size=${prng.pick([512, 1024])},nrext64=${half()},sparse=${half()}`;
+  // an inode is half a block at most
+  const inode = Math.min(blockSize / 2, prng.pick([512, 1024]));
+  const inodes = `size=${inode},nrext64=${half()},sparse=${half()}`;
   return {
     options: [...block, "-m", more, "-i", inodes, "-s", `size=${sector}`],
     blockSize,
