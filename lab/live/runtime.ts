@@ -1,18 +1,33 @@
 /** runtime: a disk for the guest that holds Node, the libraries it needs, and the built project with what it depends on. */
 import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 
 /** Folders that the guest puts its own in the place of. */
 const MOUNTED = ["dev", "proc", "sys", "tmp", "shared"];
 
-/** Makes the image of a disk. @param project the built project; @param image where the image is made */
-export function makeRuntime(project: string, image: string): void {
+/**
+ * Makes the image of a disk.
+ *
+ * @param project the built project
+ * @param image where the image is made
+ * @param programs absolute paths of more programs
+ */
+export function makeRuntime(
+  project: string,
+  image: string,
+  programs: readonly string[] = [],
+): void {
   const root = mkdtempSync(`${image}-`);
   try {
     for (const folder of ["bin", ...MOUNTED]) mkdirSync(join(root, folder));
-    cpSync(process.execPath, join(root, "bin/node"), { dereference: true });
-    for (const library of librariesOf(process.execPath)) copyTo(root, library, library);
+    for (const [name, program] of [
+      ["node", process.execPath] as const,
+      ...programs.map((path) => [basename(path), path] as const),
+    ]) {
+      cpSync(program, join(root, "bin", name), { dereference: true });
+      for (const library of librariesOf(program)) copyTo(root, library, library);
+    }
     copyTo(root, join(project, "dist"), "/theriac/dist");
     copyTo(root, join(project, "package.json"), "/theriac/package.json");
     for (const name of packagesOf(project))
