@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { client, makeServed, missingPrograms, type ServedImage } from "./support/nbd-served.ts";
 
 const SIZE = 1024 * 1024;
-const missing = missingPrograms("nbdfuse", "ddrescue", "fusermount3");
+const missing = missingPrograms("nbdfuse", "ddrescue", "fusermount3", "mke2fs", "e2fsck");
 if (!existsSync("/dev/fuse")) missing.push("/dev/fuse");
 const reason = missing.length === 0 ? "" : ` (skipped: ${missing.join(", ")} missing)`;
 
@@ -39,5 +39,14 @@ describe.skipIf(missing.length > 0)(`NBD through nbdfuse${reason}`, () => {
     const rescued = readFileSync(out);
     expect(rescued.subarray(0, 51200).equals(served.bytes.subarray(0, 51200))).toBe(true);
     expect(rescued.subarray(51712).equals(served.bytes.subarray(51712))).toBe(true);
+  });
+
+  test("mke2fs makes a file system over the bad sector, which its writes heal", () => {
+    // nbdfuse makes a TRIM of a punched hole, which promises no zeros, and mke2fs takes it for zeros
+    const options = ["-q", "-F", "-b", "1024", "-N", "512", "-E", "nodiscard"];
+    const made = client("mke2fs", ...options, file);
+    expect(made).toEqual({ status: 0, out: "" });
+    expect(client("e2fsck", "-fn", file).status).toBe(0);
+    expect(served.theriac("list", served.image, "--format", "badblocks").stdout).toBe("");
   });
 });
