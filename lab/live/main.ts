@@ -13,20 +13,13 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { createPrng, PAGE, RangeSet, roundDown, SECTOR, type Prng } from "../../src/base/index.ts";
 import { parseMapfile } from "../../src/poison/index.ts";
+import { Checks } from "./checks.ts";
 import { makeRuntime } from "./runtime.ts";
 
 const SIZE = 24 * 1024 * 1024;
 const PMEM_BYTES = 4 * 1024 * 1024;
 
-let checks = 0;
-let failures = 0;
-
-function check(what: string, is: boolean, detail = ""): void {
-  checks += 1;
-  if (is) return;
-  failures += 1;
-  console.log(`FAILED: ${what}${detail === "" ? "" : `: ${detail}`}`);
-}
+const checks = new Checks();
 
 /** Bad sectors: alone, side by side, a run, the first and the last. */
 function badSectors(prng: Prng): RangeSet {
@@ -81,17 +74,20 @@ function checkDisk(shared: string, source: Buffer, bad: RangeSet): void {
   for (const name of ["costly", "cheap", "listed"]) {
     const status = readFileSync(join(shared, `${name}.status`), "utf8").trim();
     const said = readFileSync(join(shared, `${name}.err`), "utf8").trim();
-    check(`${name}: data is missing (R9)`, status === "1", `exit ${status}: ${said}`);
+    checks.is(`${name}: data is missing (R9)`, status === "1", `exit ${status}: ${said}`);
     if (status !== "1") continue;
     const holes = holesOf(join(shared, `${name}.map`), SIZE);
-    check(`${name}: holes are the bad sectors`, textOf(holes) === textOf(bad), textOf(holes));
+    checks.is(`${name}: holes are the bad sectors`, textOf(holes) === textOf(bad), textOf(holes));
     const copy = readFileSync(join(shared, `${name}.img`));
-    check(`${name}: every clean byte came (R1)`, isCopy(copy, source, bad));
+    checks.is(`${name}: every clean byte came (R1)`, isCopy(copy, source, bad));
     const { reads } = told(shared, name);
     console.log(`  ${name}: ${reads?.reads} reads, ${reads?.failed} failed`);
-    if (name === "listed") check("listed: no read fails", reads?.failed === 0);
+    if (name === "listed") checks.is("listed: no read fails", reads?.failed === 0);
   }
-  check("again: still missing", readFileSync(join(shared, "again.status"), "utf8").trim() === "1");
+  checks.is(
+    "again: still missing",
+    readFileSync(join(shared, "again.status"), "utf8").trim() === "1",
+  );
 }
 
 /** The kernel's own lines of the same disk, placed on the image: only bad sectors, and what shares their page. */
@@ -114,18 +110,18 @@ function checkLog(root: string, folder: string, bad: RangeSet): void {
   const { damage } = JSON.parse(stdout) as {
     readonly damage: readonly { readonly offset: number; readonly length: number }[];
   };
-  check("log: the kernel's lines are placed", damage.length > 0);
+  checks.is("log: the kernel's lines are placed", damage.length > 0);
   const stray = damage.filter(({ offset, length }) => {
     for (let at = roundDown(offset, PAGE); at < offset + length; at += PAGE)
       if (!bad.intersects(at, PAGE)) return true;
     return false;
   });
-  check("log: nothing clean is called bad", stray.length === 0, textOf(stray.slice(0, 3)));
+  checks.is("log: nothing clean is called bad", stray.length === 0, textOf(stray.slice(0, 3)));
 }
 
 function checkPmem(shared: string, content: Buffer, bad: RangeSet): void {
   const status = readFileSync(join(shared, "pmem.status"), "utf8").trim();
-  check(
+  checks.is(
     "pmem: data is missing (R9)",
     status === "1",
     readFileSync(join(shared, "pmem.err"), "utf8"),
@@ -134,12 +130,12 @@ function checkPmem(shared: string, content: Buffer, bad: RangeSet): void {
   const size = Number(readFileSync(join(shared, "pmem.size"), "utf8")) * SECTOR;
   const holes = holesOf(join(shared, "pmem.map"), size);
   const inside = [...holes].filter(({ offset }) => offset < PMEM_BYTES);
-  check("pmem: holes are the listed sectors", textOf(inside) === textOf(bad), textOf(inside));
-  check(
+  checks.is("pmem: holes are the listed sectors", textOf(inside) === textOf(bad), textOf(inside));
+  checks.is(
     "pmem: every clean byte came (R1)",
     isCopy(readFileSync(join(shared, "pmem.img")), content, bad),
   );
-  check("pmem: what is listed is never read", told(shared, "pmem").reads?.failed === 0);
+  checks.is("pmem: what is listed is never read", told(shared, "pmem").reads?.failed === 0);
 }
 
 async function main(): Promise<void> {
@@ -181,8 +177,7 @@ async function main(): Promise<void> {
     if (process.env["KEEP"] === undefined) rmSync(folder, { recursive: true });
     else console.log(`kept ${folder}`);
   }
-  console.log(`${checks} checks, ${failures} failures`);
-  process.exitCode = failures === 0 ? 0 : 1;
+  checks.end();
 }
 
 await main();

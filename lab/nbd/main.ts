@@ -14,19 +14,12 @@ import { parseArgs } from "node:util";
 import { createPrng, PAGE, SECTOR, type Prng } from "../../src/base/index.ts";
 import { openFileMap } from "../../src/fs/index.ts";
 import { fileSource } from "../../test/fs/ext4/scratch.ts";
+import { Checks } from "../live/checks.ts";
 import { makeRuntime } from "../live/runtime.ts";
 
 const FILE_BYTES = 8 * 1024 * 1024;
 
-let checks = 0;
-let failures = 0;
-
-function check(what: string, is: boolean, detail = ""): void {
-  checks += 1;
-  if (is) return;
-  failures += 1;
-  console.log(`FAILED: ${what}${detail === "" ? "" : `: ${detail}`}`);
-}
+const checks = new Checks();
 
 /** What is bad: blocks of the file, and the sectors on the device, one or more of each block. */
 interface Damage {
@@ -69,35 +62,38 @@ function checkGuest(shared: string, damage: Damage): void {
     const rest = lines.map((line) => line.slice(line.indexOf(" ") + 1));
     return lines.length > 0 && rest.every((one) => is(one));
   };
-  check(
+  checks.is(
     "a sector before the first bad one is read",
     !text("before").includes("EIO"),
     text("before"),
   );
-  check(
+  checks.is(
     "every bad sector is EIO (R1)",
     everyBad("direct", (one) => one.includes("EIO")),
     text("direct"),
   );
-  check("all of them were asked", linesOf(join(shared, "direct")).length === damage.sectors.length);
-  check("the kernel logs the device", text("dmesg").includes("nbd0"));
-  check("the file as a whole fails (R9)", text("whole.status") !== "0");
-  check(
+  checks.is(
+    "all of them were asked",
+    linesOf(join(shared, "direct")).length === damage.sectors.length,
+  );
+  checks.is("the kernel logs the device", text("dmesg").includes("nbd0"));
+  checks.is("the file as a whole fails (R9)", text("whole.status") !== "0");
+  checks.is(
     "every bad block of the file fails (R1)",
     everyBad("read", (one) => one !== "0"),
     text("read"),
   );
-  check(
+  checks.is(
     "every write succeeds",
     everyBad("write", (one) => one === "0"),
     text("write"),
   );
-  check("the file is as it was, past the cache", text("cmp.status") === "0");
-  check("the server ends well", text("server.status") === "0", text("server.err"));
+  checks.is("the file is as it was, past the cache", text("cmp.status") === "0");
+  checks.is("the server ends well", text("server.status") === "0", text("server.err"));
   const list = JSON.parse(text("list.json")) as {
     readonly totals: { readonly poisoned: number; readonly lost: number };
   };
-  check(
+  checks.is(
     "nothing is bad any more",
     list.totals.poisoned + list.totals.lost === 0,
     JSON.stringify(list.totals),
@@ -146,13 +142,12 @@ async function main(): Promise<void> {
       encoding: "utf8",
       stdio: "pipe",
     });
-    check("e2fsck finds nothing", !/error|fix/i.test(found), found);
+    checks.is("e2fsck finds nothing", !/error|fix/i.test(found), found);
   } finally {
     if (process.env["KEEP"] === undefined) rmSync(folder, { recursive: true });
     else console.log(`kept ${folder}`);
   }
-  console.log(`${checks} checks, ${failures} failures`);
-  process.exitCode = failures === 0 ? 0 : 1;
+  checks.end();
 }
 
 await main();
