@@ -140,13 +140,14 @@ export class ReadCommand {
     return (isPromise(result) ? await result : result).missing;
   }
 
-  /** The whole in one chunk: what is bad is zeros in it, and the first bad byte is told behind it. */
+  /** One chunk: all of it, or what is clean up to the first bad byte, which is told behind it (R1). */
   async #whole(request: RequestHeader): Promise<void> {
     const bytes = new Uint8Array(request.length);
     try {
       const [first] = await this.#read(bytes, request.offset);
-      const part = { offset: request.offset, length: request.length, isLast: first === undefined };
-      this.#replies.data(request, part, bytes);
+      const length = first === undefined ? request.length : first.offset - request.offset;
+      const part = { offset: request.offset, length, isLast: first === undefined };
+      if (length > 0 || part.isLast) this.#replies.data(request, part, bytes.subarray(0, length));
       if (first !== undefined) this.#replies.failed(request, badFailure(first));
     } catch (error) {
       this.#replies.failed(request, failureOf(error, request.offset));
