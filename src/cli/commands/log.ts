@@ -79,7 +79,7 @@ function runLine(record: RunRecord): string {
   const from = record.repair === undefined ? "" : ` from ${record.repair.donors.join(", ")}`;
   const undoes = record.undoes === undefined ? "" : ` of run ${record.undoes}`;
   const why = record.why === undefined ? "" : `: ${record.why}`;
-  return `run ${record.run}  ${record.at}  ${record.what}${undoes}${from}, ${record.steps} steps${why}`;
+  return `run ${record.run}  ${record.at}  ${record.what}${undoes}${from}, ${record.steps} ${record.steps === 1 ? "step" : "steps"}${why}`;
 }
 
 function stepLine(record: StepRecord): string {
