@@ -16,7 +16,7 @@ import {
   type Prng,
 } from "../base/index.ts";
 import type { FaultKind } from "../poison/index.ts";
-import type { ClearKind } from "./device.ts";
+import type { ClearKind, ManagedDevice } from "./device.ts";
 import { checkSettings } from "./image-settings.ts";
 import type { FaultyDevice, SimulatedDevice } from "./simulated-device.ts";
 
@@ -104,6 +104,23 @@ export function randomFaultPlan(random: number | Prng, options: RandomFaultsOpti
   });
   const device = { poisonUnit, clearUnit, clear };
   return { schema: SCHEMA, seed: prng.seed, size, device, faults };
+}
+
+/** How often a plan of all kinds holds each. */
+const MIXED_RATES = { poison: 8, transient: 1, refuses: 1, partial: 1, slow: 1 } as const;
+
+/**
+ * Draws a plan of all kinds for a device: the same seed, count and device give the same plan, whoever asks.
+ *
+ * @throws {RangeError} as `randomFaultPlan`
+ */
+export function drawFaultPlan(
+  device: Pick<ManagedDevice, "size" | "capabilities">,
+  { seed, count }: { readonly seed: number; readonly count: number },
+): FaultPlan {
+  const { poisonUnit, clearUnit, clear } = device.capabilities;
+  const { size } = device;
+  return randomFaultPlan(seed, { size, poisonUnit, clearUnit, clear, count, rates: MIXED_RATES });
 }
 
 function drawKind(prng: Prng, rates: Readonly<Partial<Record<FaultKind, number>>>): FaultKind {

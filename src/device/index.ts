@@ -21,6 +21,7 @@ export {
 export type { DirectAccess } from "./direct-access.ts";
 export {
   applyFaultPlan,
+  drawFaultPlan,
   FAULT_KINDS,
   formatFaultPlan,
   parseFaultPlan,

@@ -17,6 +17,7 @@ export function faulty(device: Device): FaultyDevice {
   });
 }
 
-function isFaulty(device: Device): device is FaultyDevice {
+/** Whether it can, for the compiler too. */
+export function isFaulty<Any extends Device>(device: Any): device is Any & FaultyDevice {
   return canFail(device) && "inject" in device && "setFault" in device;
 }

@@ -4,6 +4,7 @@
  * Promises: poison is translated both ways to the byte, whatever the stack; a partition is told only where its table proves it, and what a
  * poisoned table hides is told as unknown. Stands on base, os, poison and device.
  */
+export { isFaulty } from "./faulty.ts";
 export { layoutOf, type Layout } from "./layout.ts";
 export { activateRows, loadTable, type LoadedRow, type LoadTableOptions } from "./load-table.ts";
 export { MappedDevice, type MappedDeviceOptions } from "./mapped-device.ts";

@@ -2,7 +2,7 @@
  * nbd: the network block device server: any program reads around poison, and heals by writing.
  *
  * Promises: a read gives every clean byte and names every bad range; what FLUSH or FUA acknowledged is durable; a client reaches nothing outside
- * its export, and holds no more memory than a bound. Stands on base, os, poison, device and dax.
+ * its export, and holds no more memory than a bound. Stands on base, os, poison, device, mapper, dax and rescue.
  */
 export { ExportList, exportsOf, type ExportOptions, type NbdExport } from "./export.ts";
 export { Handshake, type Agreement, type HandshakeOptions, type Outcome } from "./handshake.ts";

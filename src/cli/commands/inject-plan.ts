@@ -1,8 +1,8 @@
 /** inject-plan: what `theriac inject` does where it is given a plan of faults, or draws one. */
 import {
   applyFaultPlan,
+  drawFaultPlan,
   parseFaultPlan,
-  randomFaultPlan,
   type FaultPlan,
   type FaultyDevice,
 } from "../../device/index.ts";
@@ -14,8 +14,6 @@ import { formatTotals } from "../totals.ts";
 
 /** Longest plan that is read: a million faults. */
 const MAX_TEXT = 128 * 1024 * 1024;
-/** How often a random plan holds each kind. */
-const RATES = { poison: 8, transient: 1, refuses: 1, partial: 1, slow: 1 } as const;
 
 /** Where a plan comes from. */
 export type PlanSource =
@@ -55,7 +53,7 @@ export async function injectPlan(
   work: { readonly device: FaultyDevice; readonly source: PlanSource; readonly image: string },
 ): Promise<CommandResult> {
   const { device, source, image } = work;
-  const plan = "file" in source ? readPlan(source.file) : drawPlan(device, source);
+  const plan = "file" in source ? readPlan(source.file) : drawFaultPlan(device, source);
   const ranges = await applyFaultPlan(device, plan);
   return followed(context, image, { plan, ranges, totals: device.poison.totals() });
 }
@@ -81,21 +79,6 @@ function followed(context: CommandContext, image: string, answer: InjectAnswer):
         [`${plan?.faults.length ?? 0} faults injected`]: bytes,
       }),
   };
-}
-
-function drawPlan(
-  device: FaultyDevice,
-  { seed, count }: { readonly seed: number; readonly count: number },
-): FaultPlan {
-  const { poisonUnit, clearUnit, clear } = device.capabilities;
-  return randomFaultPlan(seed, {
-    size: device.size,
-    poisonUnit,
-    clearUnit,
-    clear,
-    count,
-    rates: RATES,
-  });
 }
 
 function readPlan(path: string): FaultPlan {

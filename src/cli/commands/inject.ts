@@ -1,8 +1,8 @@
 /** theriac inject: tells a simulated image which ranges fail, and how. */
 import { Option } from "commander";
 import { checkRange, StorageError, type ByteRange } from "../../base/index.ts";
-import { FAULT_KINDS, isNbdUri, SimulatedDevice, type FaultyDevice } from "../../device/index.ts";
-import { isStackPath, MappedManagedDevice, openImage } from "../../mapper/index.ts";
+import { FAULT_KINDS, isNbdUri, type FaultyDevice } from "../../device/index.ts";
+import { isFaulty, isStackPath, openImage } from "../../mapper/index.ts";
 import type { FaultKind } from "../../poison/index.ts";
 import { readPoisonList } from "../../rescue/index.ts";
 import { countArgument, integerArgument, several, sizeArgument } from "../arguments.ts";
@@ -113,8 +113,7 @@ async function injectServed(
 
 async function openSimulated(image: string): Promise<FaultyDevice> {
   const device = await openImage(image, { access: "write" });
-  if (device instanceof SimulatedDevice) return device;
-  if (device instanceof MappedManagedDevice && device.canFail) return device;
+  if (isFaulty(device)) return device;
   await device.close();
   const wish = isStackPath(image)
     ? "not all of it stands on simulated images"

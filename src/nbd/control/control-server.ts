@@ -9,15 +9,14 @@ import { createServer, type Server, type Socket } from "node:net";
 import { checkRange, StorageError, toStorageError, type ByteRange } from "../../base/index.ts";
 import {
   applyFaultPlan,
+  drawFaultPlan,
   parseFaultPlan,
-  randomFaultPlan,
   scrub,
-  SimulatedDevice,
   type FaultPlan,
   type FaultyDevice,
   type ManagedDevice,
 } from "../../device/index.ts";
-import { MappedManagedDevice } from "../../mapper/index.ts";
+import { isFaulty } from "../../mapper/index.ts";
 import { describeTarget, survey } from "../../rescue/index.ts";
 import { connectControl } from "./control-client.ts";
 import { controlPath, reachablePath } from "./control-address.ts";
@@ -37,8 +36,6 @@ import { linesOf } from "./lines.ts";
 const STATES_OF_A_LINE = 4096;
 /** Milliseconds between two lines of progress. */
 const PROGRESS_MS = 100;
-/** How often a random plan holds each kind. */
-const RATES = { poison: 8, transient: 1, refuses: 1, partial: 1, slow: 1 } as const;
 
 /** What is controlled. */
 export interface ControlServerOptions {
@@ -132,7 +129,7 @@ export class ControlServer {
       case "plan":
         return speaker.answer(await this.#follow(parseFaultPlan(request.text, "the plan")));
       case "draw":
-        return speaker.answer(await this.#follow(drawPlan(device, request)));
+        return speaker.answer(await this.#follow(drawFaultPlan(device, request)));
       case "scrub":
         return speaker.answer(await this.#scrub(speaker));
     }
@@ -180,8 +177,7 @@ export class ControlServer {
 
   #faulty(): FaultyDevice {
     const { device, image } = this.#options;
-    if (device instanceof SimulatedDevice) return device;
-    if (device instanceof MappedManagedDevice && device.canFail) return device;
+    if (isFaulty(device)) return device;
     throw new StorageError(
       "EOPNOTSUPP",
       `Cannot inject into ${image}: not all of it stands on simulated images`,
@@ -233,19 +229,4 @@ async function inject(
   }
   await device.flush();
   return { ranges: done, totals: device.poison.totals() };
-}
-
-function drawPlan(
-  device: ManagedDevice,
-  { seed, count }: { readonly seed: number; readonly count: number },
-): FaultPlan {
-  const { poisonUnit, clearUnit, clear } = device.capabilities;
-  return randomFaultPlan(seed, {
-    size: device.size,
-    poisonUnit,
-    clearUnit,
-    clear,
-    count,
-    rates: RATES,
-  });
 }
