@@ -324,9 +324,10 @@ describe("requests that cannot be", () => {
 describe("the end", () => {
   test("DISC lets what is under way end, and takes nothing more", async () => {
     const { device, exports } = servedMemory({ isDirect: () => false });
+    let finish: (() => void) | undefined;
     const read = device.read.bind(device);
     device.read = async (into, offset, mode) => {
-      await new Promise((resolve) => setTimeout(resolve, 5));
+      await new Promise<void>((resolve) => (finish = resolve));
       return read(into, offset, mode);
     };
     const peer = new Peer(exports).go("structured");
@@ -338,6 +339,7 @@ describe("the end", () => {
       ]),
     );
     expect(peer.ended).toBe(false);
+    finish?.();
     expect(await peer.reply()).toMatchObject([{ type: "data", length: 512 }]);
     expect(peer.ended).toBe(true);
     expect(peer.unread).toBe(0);

@@ -30,7 +30,7 @@ describe("holeFrom()", () => {
     });
     const device = await exports.open(server);
     const ask = async (offset: number): Promise<number | undefined> => {
-      for (let tries = 0; tries < 50; tries += 1) {
+      for (let tries = 0; tries < 10_000; tries += 1) {
         if ((device.holeFrom?.(offset) ?? 0) > 0) break;
         await device.read(new Uint8Array(1), 0);
       }

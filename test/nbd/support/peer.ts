@@ -64,6 +64,7 @@ export class Peer {
   #came: Buffer = Buffer.alloc(0);
   #unsent: Buffer = Buffer.alloc(0);
   #space: Uint8Array | undefined;
+  #wake: (() => void) | undefined;
   paused = false;
   ended = false;
   destroyed = false;
@@ -93,6 +94,7 @@ export class Peer {
       const bytes = Buffer.concat(pieces);
       peer.#came = Buffer.concat([peer.#came, bytes]);
       if (peer.takesNothing) peer.backlog += bytes.length;
+      peer.#wake?.();
     };
     return {
       get backlog() {
@@ -108,8 +110,14 @@ export class Peer {
         peer.paused = false;
         peer.#push();
       },
-      end: () => void (peer.ended = true),
-      destroy: () => void (peer.destroyed = true),
+      end: () => {
+        peer.ended = true;
+        peer.#wake?.();
+      },
+      destroy: () => {
+        peer.destroyed = true;
+        peer.#wake?.();
+      },
     };
   }
 
@@ -214,12 +222,12 @@ export class Peer {
     return this.reply(command === NBD_COMMAND.READ ? (request.length ?? 0) : 0);
   }
 
-  /** Reads a whole reply. @param length bytes of data behind a simple one that says all is well */
+  /** Reads a whole reply, however long it takes to come. @param length bytes of data behind a simple one that says all is well */
   async reply(length = 0): Promise<Chunk[]> {
     const chunks: Chunk[] = [];
     do {
-      for (let tries = 0; this.#came.length === 0 && tries < 1000; tries += 1)
-        await new Promise((resolve) => setImmediate(resolve));
+      while (this.#came.length === 0 && !this.ended && !this.destroyed)
+        await new Promise<void>((resolve) => (this.#wake = resolve));
       chunks.push(this.chunk(length));
     } while (chunks.at(-1)?.isDone !== true);
     return chunks;
