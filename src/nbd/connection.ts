@@ -19,7 +19,7 @@ export interface ConnectionOptions {
   readonly exports: ExportList;
   /** Milliseconds that a handshake may take. */
   readonly handshakeMs: number;
-  /** Called after requests were taken. */
+  /** Called after requests were taken, where the client has taken all answers. */
   readonly onActivity?: () => void;
   /** Hears what no device may throw. @default it is thrown where nobody catches it, which stops the process */
   readonly onBug?: (error: unknown) => void;
@@ -138,7 +138,8 @@ export class Connection implements WireReceiver {
     const end = this.#takeFrom(bytes);
     this.#isTaking = false;
     this.#output?.flush();
-    this.#options.onActivity?.();
+    // Staying awake would take the processor from a client that has not taken all yet.
+    if (this.#output?.backlog === 0) this.#options.onActivity?.();
     if (this.#closed) return;
     if (this.#transmission?.isOver === true) {
       this.#left = new Uint8Array(0);
