@@ -7,7 +7,7 @@
 import { closeSync, writevSync } from "node:fs";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { duplicateDescriptor } from "../os/index.ts";
+import { duplicateDescriptor, enlargeSendBuffer } from "../os/index.ts";
 
 /** Milliseconds that a client has to take what was sent before the end. */
 const LINGER_MS = 10_000;
@@ -143,6 +143,7 @@ function socketWire(socket: Socket, receiver: WireReceiver): Wire {
     closeSync(reading);
     return streamWire(socket, receiver);
   }
+  enlargeSendBuffer(writing);
   socket.destroy();
   return new DescriptorWire(reading, writing, receiver);
 }

@@ -5,7 +5,7 @@
  */
 export { alignedBuffer } from "./aligned-buffer.ts";
 export { crc32 } from "./crc32.ts";
-export { duplicateDescriptor } from "./duplicate.ts";
+export { duplicateDescriptor, enlargeSendBuffer } from "./descriptors.ts";
 export { hostError, isMediaFailure } from "./host-error.ts";
 export type { HostFile, HostFileInfo, HostFiles, OpenOptions } from "./host-files.ts";
 export {

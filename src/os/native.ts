@@ -32,6 +32,8 @@ export interface Native {
   ): Promise<number>;
   /** Begins to write out what the page cache holds of a range; waits for nothing. */
   startWriteBack(fd: number, range: { readonly offset: number; readonly length: number }): number;
+  /** Asks for a buffer of so many bytes for what a socket has not delivered; the system has a limit, and takes less. */
+  setSendBuffer(fd: number, bytes: number): number;
   /** The memory at an address as an ArrayBuffer without a copy; make it once for each address. */
   view(address: bigint, length: number): ArrayBuffer;
   errno(): number;
@@ -41,6 +43,8 @@ const PROT_READ = 1;
 const PROT_WRITE = 2;
 const MAP_SHARED = 1;
 const SYNC_FILE_RANGE_WRITE = 2;
+const SOL_SOCKET = 1;
+const SO_SNDBUF = 7;
 const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
 
 type Call = (...values: unknown[]) => unknown;
@@ -72,6 +76,7 @@ function bind(koffi: typeof import("koffi")): Native {
   const munmap = call("int munmap(uintptr_t, size_t)");
   let fadvise: Call | undefined;
   let syncRange: Call | undefined;
+  let setsockopt: Call | undefined;
   let madvise: ReturnType<typeof library.func> | undefined;
   return {
     flock: (fd, operation) => flock(fd, operation) as number,
@@ -103,6 +108,12 @@ function bind(koffi: typeof import("koffi")): Native {
       if (process.platform !== "linux") return 0;
       syncRange ??= call("int sync_file_range(int, int64_t, int64_t, unsigned int)");
       return syncRange(fd, range.offset, range.length, SYNC_FILE_RANGE_WRITE) as number;
+    },
+    setSendBuffer: (fd, bytes) => {
+      // The numbers are Linux' own; elsewhere the buffer stays as it is.
+      if (process.platform !== "linux") return 0;
+      setsockopt ??= call("int setsockopt(int, int, int, int *, unsigned int)");
+      return setsockopt(fd, SOL_SOCKET, SO_SNDBUF, [bytes], 4) as number;
     },
     view: (address, length) => koffi.view(address, length),
     errno: () => koffi.errno(),
