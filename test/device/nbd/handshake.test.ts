@@ -134,18 +134,17 @@ describe("openNbd()", () => {
       /^EACCES: .*does not allow it: not you$/,
     ],
     ["no size", [...SIMPLE, no(NBD_OPTION.GO, ACK)], /^EPROTO: .*an export without a size/],
-    [
-      "a size above 2^53",
-      [
-        ...SIMPLE,
-        encodeOptionReply(
-          NBD_OPTION.GO,
-          INFO,
-          encodeInfo({ kind: "export", size: 2 ** 60, flags: 1 }),
-        ),
-      ],
-      /^EPROTO: .*more than 2\^53 bytes/,
-    ],
+    ...[2 ** 53 + 2, 2 ** 60, 2 ** 63, 2 ** 64 - 2048].map(
+      (size) =>
+        [
+          `${size} bytes`,
+          [
+            ...SIMPLE,
+            encodeOptionReply(NBD_OPTION.GO, INFO, encodeInfo({ kind: "export", size, flags: 1 })),
+          ],
+          /^EPROTO: .*more than 2\^53 bytes/,
+        ] as const,
+    ),
     [
       "block sizes that cannot be",
       [

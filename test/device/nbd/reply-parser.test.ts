@@ -21,6 +21,8 @@ import { ReplyParser } from "../../../src/device/nbd/reply-parser.ts";
 import { dataChunk } from "./support/loopback-server.ts";
 
 const seed = Number(process.env["SEED"] ?? Date.now() % 2 ** 31);
+/** Inputs of anybody; FUZZ=1000000 runs as many. */
+const INPUTS = Number(process.env["FUZZ"] ?? 2000);
 const COOKIE = 0xfeed;
 const START = 1000;
 
@@ -198,7 +200,7 @@ describe("ReplyParser", () => {
           expect(failure === undefined || (failure as StorageError).code === "EPROTO").toBe(true);
         },
       ),
-      { seed, numRuns: 2000 },
+      { seed, numRuns: INPUTS },
     );
   });
 
