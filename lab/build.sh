@@ -5,7 +5,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 lab=$(realpath -m "${LAB:-$here/../.work/lab}")
 packages=(qemu-system-x86 linux-image-amd64 linux-headers-amd64 linux-source gcc binutils libc6-dev make xz-utils busybox-static cpio kmod ndctl e2fsprogs xfsprogs dmsetup lvm2 mdadm)
-drivers=(ext4 xfs loop crc32c_generic crc32c_intel dm-mod dm-mirror dm-raid linear raid0 raid1 raid10 dm-log-writes dm-writecache nbd virtio_pci virtio_scsi sd_mod 9pnet_virtio 9p)
+drivers=(ext4 xfs loop crc32c_generic crc32c_intel dm-mod dm-mirror dm-raid linear raid0 raid1 raid10 dm-log-writes dm-unstripe dm-writecache nbd virtio_pci virtio_scsi sd_mod 9pnet_virtio 9p)
 
 fail() {
   echo "lab: $*" >&2

@@ -15,10 +15,11 @@ import { parseArgs } from "node:util";
 import { createPrng } from "../../src/base/index.ts";
 import { dustLab } from "./dust.ts";
 import { logWritesLab } from "./log-writes.ts";
+import { unstripedLab } from "./unstriped.ts";
 import type { TargetLab } from "./target-lab.ts";
 
 /** Every target that has a lab. */
-const LABS: readonly TargetLab[] = [dustLab, logWritesLab];
+const LABS: readonly TargetLab[] = [dustLab, logWritesLab, unstripedLab];
 
 /** Mismatches that are printed of each target. */
 const SHOWN = 10;

@@ -190,6 +190,13 @@ class RecipeMaker implements Recipe {
     ] as const);
     this.#array(`${even} --level=10 --layout=n${near[0]} ${chunk()}`, this.#members(near[1]));
     this.#array(`${even} --level=10 --layout=f2 ${chunk()}`, this.#members(this.#between(2, 5)));
+    const odd = prng.pick([
+      [2, 3],
+      [2, 5],
+      [3, 4],
+    ] as const);
+    this.#array(`${even} --level=10 --layout=n${odd[0]} ${chunk()}`, this.#members(odd[1]));
+    this.#array(`${even} --level=10 --layout=o2 ${chunk()}`, this.#members(this.#between(2, 5)));
   }
 
   /** A mirror whose member failed before all was written anew; sometimes it came back and is being rebuilt. */

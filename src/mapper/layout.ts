@@ -2,8 +2,8 @@
  * Layout: where every byte of a table lies, as sorted pieces of arithmetic. A stack of tables that only translate becomes one of these
  * when it is loaded, so that a read pays one search and a few divisions, whatever the height of the stack, and allocates nothing.
  *
- * A piece is a stretch of addresses over legs that take turns, `chunk` bytes each; a linear piece has one leg. Where a table below is
- * itself made of pieces, a linear target takes those over, cut to its range (`skip` says how far into its pattern a cut piece begins), and
+ * A piece is a stretch of addresses over legs that take turns, `chunk` bytes each; a linear piece has one leg. A leg's turns lie `step` bytes
+ * apart in it: side by side, but in what is itself one stripe of something. Where a table below is itself made of pieces, a linear target takes those over, cut to its range (`skip` says how far into its pattern a cut piece begins), and
  * a leg of a striped one refers to them. Piece ends stay where targets end, because there the kernel's windows end (`max_io_len`).
  */
 import { assert, type ByteRange } from "../base/index.ts";
@@ -26,6 +26,8 @@ export interface Piece {
   readonly skip: number;
   /** Bytes of a leg's turn; Infinity where there is one leg and no turn. */
   readonly chunk: number;
+  /** Bytes of a leg from one of its turns to the next; `chunk` where nothing lies between. */
+  readonly step: number;
   readonly legs: readonly Leg[];
 }
 
@@ -40,6 +42,7 @@ export interface Place {
 /** One part of a table before it is flattened: legs in turn, or a device of the part's length as the only leg. */
 export interface Part extends ByteRange {
   readonly chunk: number;
+  readonly step: number;
   readonly legs: readonly Area[];
 }
 
@@ -114,10 +117,21 @@ export class Layout {
     }
   }
 
-  /** Whether every page lies whole in a page of its leaf, at the least where a window begins: else there is no direct access. */
+  /** Whether some leg has gaps between its turns. */
+  get isCombed(): boolean {
+    return this.#pieces.some(
+      ({ chunk, step, legs }) =>
+        chunk !== step || legs.some(({ below }) => below?.isCombed === true),
+    );
+  }
+
+  /**
+   * Whether every page lies whole in a page of its leaf, at the least where a window begins: else there is no direct access. Nor is there over
+   * legs with gaps: dm-unstripe.c has none.
+   */
   isAligned(page: number): boolean {
-    return this.#pieces.every(({ start, skip, chunk, legs }) => {
-      if (chunk !== Infinity && chunk % page !== 0) return false;
+    return this.#pieces.every(({ start, skip, chunk, step, legs }) => {
+      if (chunk !== Infinity && (chunk % page !== 0 || step !== chunk)) return false;
       return legs.every(
         ({ below, offset }) =>
           (start - skip - offset) % page === 0 && below?.isAligned(page) !== false,
@@ -125,16 +139,34 @@ export class Layout {
     });
   }
 
-  /** What a range uses of its leaves, in any order, a leg's chunks joined: as few ranges as legs, however long the range is. */
+  /** What a range uses of its leaves, in any order, a leg's chunks joined: as few ranges as legs, but where a leg has gaps: one a turn then. */
   *shares(range: ByteRange): Generator<Area> {
-    for (const piece of this.pieces(range)) {
-      const window = patternOf(piece, range);
-      for (const [index, leg] of piece.legs.entries()) {
-        const share = legShare(piece, index, window);
-        if (share.length === 0) continue;
-        const area = { offset: leg.offset + share.offset, length: share.length };
+    for (const [piece, index, share] of this.#legShares(range)) {
+      const leg = piece.legs[index] as Leg;
+      for (const part of turnsOf(piece, share)) {
+        const area = { offset: leg.offset + part.offset, length: part.length };
         if (leg.below === undefined) yield { device: leg.device, ...area };
         else yield* leg.below.shares(area);
+      }
+    }
+  }
+
+  /** As `shares` of all of it, gaps and all: as few ranges as legs. */
+  *reaches(range: ByteRange = { offset: 0, length: this.size }): Generator<Area> {
+    for (const [piece, index, share] of this.#legShares(range)) {
+      const leg = piece.legs[index] as Leg;
+      const area = { offset: leg.offset + share.offset, length: share.length };
+      if (leg.below === undefined) yield { device: leg.device, ...area };
+      else yield* leg.below.reaches(area);
+    }
+  }
+
+  *#legShares(range: ByteRange): Generator<readonly [Piece, number, ByteRange]> {
+    for (const piece of this.pieces(range)) {
+      const window = patternOf(piece, range);
+      for (const index of piece.legs.keys()) {
+        const share = legShare(piece, index, window);
+        if (share.length > 0) yield [piece, index, share];
       }
     }
   }
@@ -158,14 +190,14 @@ export class Layout {
 
 /** Finds an address of a piece whose legs take turns; a leg that is itself a table is asked. */
 function locateStriped(piece: Piece, offset: number, place: Place): void {
-  const { chunk, legs, end } = piece;
+  const { chunk, step, legs, end } = piece;
   const inPattern = offset - piece.start + piece.skip;
   const turn = Math.floor(inPattern / chunk);
   const row = Math.floor(turn / legs.length);
   const rest = inPattern - turn * chunk;
   const length = Math.min(end - offset, chunk - rest);
   const leg = legs[turn - row * legs.length] as Leg;
-  const inLeg = leg.offset + row * chunk + rest;
+  const inLeg = leg.offset + row * step + rest;
   if (leg.below === undefined) {
     place.device = leg.device;
     place.offset = inLeg;
@@ -181,13 +213,13 @@ const nowhere = {} as Device;
 
 /** The pieces that a part of a table becomes. */
 function* piecesOf(part: Part): Generator<Piece> {
-  const { offset, length, chunk } = part;
+  const { offset, length, chunk, step } = part;
   const [only] = part.legs;
   assert(only !== undefined, "a part has a leg");
   const below = layoutOf(only.device);
   if (chunk !== Infinity || below === undefined) {
     const legs = part.legs.map((area) => legOf(area));
-    yield { start: offset, end: offset + length, skip: 0, chunk, legs };
+    yield { start: offset, end: offset + length, skip: 0, chunk, step, legs };
     return;
   }
   for (const piece of below.pieces(only)) {
@@ -217,14 +249,34 @@ export function patternOf(piece: Piece, range: ByteRange): ByteRange {
   return { offset: start - piece.start + piece.skip, length: Math.max(0, end - start) };
 }
 
-/** What a range of a piece's pattern holds of one leg: one range of the leg, from the leg's beginning. */
+/** What a range of a piece's pattern holds of one leg: one range of the leg, from the leg's beginning, with the gaps between its turns. */
 export function legShare(piece: Piece, index: number, window: ByteRange): ByteRange {
   if (piece.chunk === Infinity) return window;
-  const from = legBytesBefore(piece, index, window.offset);
-  return {
-    offset: from,
-    length: legBytesBefore(piece, index, window.offset + window.length) - from,
-  };
+  const before = legBytesBefore(piece, index, window.offset);
+  const bytes = legBytesBefore(piece, index, window.offset + window.length) - before;
+  const offset = spread(piece, before);
+  return { offset, length: bytes === 0 ? 0 : spread(piece, before + bytes - 1) + 1 - offset };
+}
+
+/** Where a leg has the byte that is its `nth`, gaps not counted. */
+function spread({ chunk, step }: Piece, nth: number): number {
+  if (chunk === step) return nth;
+  const row = Math.floor(nth / chunk);
+  return row * step + (nth - row * chunk);
+}
+
+/** The parts of a range of a leg that are its turns. */
+function* turnsOf({ chunk, step }: Piece, range: ByteRange): Generator<ByteRange> {
+  if (chunk === step) {
+    yield range;
+    return;
+  }
+  const end = range.offset + range.length;
+  for (let row = Math.floor(range.offset / step); row * step < end; row += 1) {
+    const offset = Math.max(range.offset, row * step);
+    const length = Math.min(end, row * step + chunk) - offset;
+    if (length > 0) yield { offset, length };
+  }
 }
 
 /** Bytes of a leg before a place of the pattern. */
@@ -235,21 +287,27 @@ function legBytesBefore(piece: Piece, index: number, at: number): number {
   return row * chunk + Math.min(Math.max(rest, 0), chunk);
 }
 
-/** The address of a byte of a leg. */
+/** The address of a byte of a leg; of one in a gap, the address of the next turn. */
 export function addressOf(piece: Piece, index: number, inLeg: number): number {
-  if (piece.chunk === Infinity) return inLeg - piece.skip + piece.start;
-  const row = Math.floor(inLeg / piece.chunk);
-  const turn = row * piece.legs.length + index;
-  return turn * piece.chunk + (inLeg - row * piece.chunk) - piece.skip + piece.start;
+  const { start, skip, chunk, step, legs } = piece;
+  if (chunk === Infinity) return inLeg - skip + start;
+  let row = Math.floor(inLeg / step);
+  let rest = inLeg - row * step;
+  if (rest >= chunk) {
+    row += 1;
+    rest = 0;
+  }
+  return (row * legs.length + index) * chunk + rest - skip + start;
 }
 
-/** The addresses of a range of a leg, ascending: one range a chunk. */
+/** The addresses of a range of a leg, ascending: one range a chunk; gaps have none. */
 export function* outOfLeg(piece: Piece, index: number, range: ByteRange): Generator<ByteRange> {
+  const { chunk, step } = piece;
   const end = range.offset + range.length;
   for (let at = range.offset; at < end;) {
-    const stop =
-      piece.chunk === Infinity ? end : Math.min(end, at - (at % piece.chunk) + piece.chunk);
-    yield { offset: addressOf(piece, index, at), length: stop - at };
-    at = stop;
+    const turn = chunk === Infinity ? at : at - (at % step);
+    const stop = Math.min(end, turn + chunk);
+    if (stop > at) yield { offset: addressOf(piece, index, at), length: stop - at };
+    at = Math.min(end, turn + step);
   }
 }

@@ -5,7 +5,7 @@
  * One thing is refused that the kernel allows: the same byte of a device at two addresses. Reads would be right, but one byte of the
  * device would be two of the table, in the totals twice (R7), and a heal of one address would change another (R2).
  */
-import { SECTOR, type MaybePromise } from "../base/index.ts";
+import { endOf, SECTOR, type MaybePromise } from "../base/index.ts";
 import type { Device } from "../device/index.ts";
 import { inTurn } from "./in-turn.ts";
 import { tableError, type TableRow, type TextPlace } from "./table-text.ts";
@@ -110,13 +110,23 @@ export function checkAreas(areas: readonly UsedArea[]): void {
   for (const area of areas) byDevice.set(area.device, [...(byDevice.get(area.device) ?? []), area]);
   for (const [device, used] of byDevice) {
     used.sort((one, other) => one.offset - other.offset);
-    for (const [index, area] of used.entries()) {
-      const before = used[index - 1];
-      if (before === undefined || before.offset + before.length <= area.offset) continue;
-      throw tableError(
-        area.place,
-        `sector ${area.offset / SECTOR} of ${device.identity.name} is used twice: want each byte at one address: line ${before.place.line} uses it too`,
-      );
+    let open: UsedArea[] = [];
+    for (const area of used) {
+      open = open.filter((before) => endOf(before) > area.offset);
+      const before = open.find((one) => !areApart(one, area));
+      if (before !== undefined)
+        throw tableError(
+          area.place,
+          `sector ${area.offset / SECTOR} of ${device.identity.name} is used twice: want each byte at one address: line ${before.place.line} uses it too`,
+        );
+      open.push(area);
     }
   }
+}
+
+/** Whether two areas whose ranges overlap share no byte all the same: combs of one step, each in the other's gaps. */
+function areApart({ offset, comb }: Area, other: Area): boolean {
+  if (comb === undefined || comb.step !== other.comb?.step) return false;
+  const shift = (other.offset - offset) % comb.step;
+  return shift >= comb.chunk && comb.step - shift >= other.comb.chunk;
 }

@@ -76,7 +76,7 @@ export class MappedDevice implements Device {
     this.#name = options.name;
     this.layout = new Layout(rows.map((row) => partOf(row)));
     this.size = this.layout.size;
-    this.areas = [...this.layout.shares({ offset: 0, length: this.size })];
+    this.areas = [...this.layout.reaches()];
     this.leaves = [...new Set(this.areas.map(({ device }) => device))];
     const own = rows.flatMap(({ target }) => (target.kind === "device" ? [target.device] : []));
     this.#owned = [...(options.owned ?? []), ...own];
@@ -334,8 +334,12 @@ function partOf({
   target,
 }: LoadedRow): ConstructorParameters<typeof Layout>[0][number] {
   const place = { offset: begin, length };
-  if (target.kind === "map") return { ...place, chunk: target.chunk, legs: target.legs };
-  return { ...place, chunk: Infinity, legs: [{ device: target.device, offset: 0, length }] };
+  if (target.kind === "map") {
+    const { chunk, step = chunk, legs } = target;
+    return { ...place, chunk, step, legs };
+  }
+  const legs = [{ device: target.device, offset: 0, length }];
+  return { ...place, chunk: Infinity, step: Infinity, legs };
 }
 
 function shifted(result: ReadResult, by: number): ReadResult {

@@ -13,11 +13,14 @@ import type { Area } from "./target.ts";
 /** The list of all that a layout maps. */
 export function mappedPoison(layout: Layout): PoisonView {
   const { size } = layout;
-  const areas = [...layout.shares({ offset: 0, length: size })];
+  const whole = { offset: 0, length: size };
+  const areas = [...layout.reaches()];
+  const { isCombed } = layout;
   return {
     size,
     get empty() {
-      return areas.every(isEmpty);
+      // what is bad in a gap alone is none of ours
+      return areas.every(isEmpty) || (isCombed && badOf(layout, whole).next().done === true);
     },
     *bad(range) {
       checkRange(range, size);
@@ -27,7 +30,7 @@ export function mappedPoison(layout: Layout): PoisonView {
       checkRange(range, size);
       yield* joined(statesOf(layout, range));
     },
-    totals: () => totalsOf(areas, size),
+    totals: () => (isCombed ? sumOf(statesOf(layout, whole), size) : totalsOf(areas, size)),
   };
 }
 
@@ -49,6 +52,12 @@ function totalsOf(areas: readonly Area[], total: number): PoisonTotals {
     for (const state of ["clean", "unread", "poisoned", "lost"] as const)
       sums[state] += whole[state];
   }
+  return { total, ...sums };
+}
+
+function sumOf(states: Iterable<StateRange>, total: number): PoisonTotals {
+  const sums = { clean: 0, unread: 0, poisoned: 0, lost: 0 };
+  for (const { length, state } of states) sums[state] += length;
   return { total, ...sums };
 }
 
@@ -146,14 +155,14 @@ class LegWalk {
 
 /** States over legs that take turns. Where all legs are in one state, it is told up to the first change, not chunk by chunk. */
 function* stripedStates(piece: Piece, window: ByteRange): Generator<StateRange> {
-  const { chunk, legs } = piece;
+  const { chunk, step, legs } = piece;
   const end = endOf(window);
   const base = piece.start - piece.skip;
   const walks = legs.map((_, index) => new LegWalk(piece, index, legShare(piece, index, window)));
   for (let at = window.offset; at < end;) {
     const turn = Math.floor(at / chunk);
     const walk = walks[turn % legs.length] as LegWalk;
-    walk.seek(Math.floor(turn / legs.length) * chunk + (at - turn * chunk));
+    walk.seek(Math.floor(turn / legs.length) * step + (at - turn * chunk));
     const { state } = walk;
     let uniform = end;
     let stop = Math.min(end, (turn + 1) * chunk);

@@ -7,13 +7,13 @@ import { logWrites } from "./targets/log-writes/log-writes.ts";
 import { mirror } from "./targets/mirror.ts";
 import { raid } from "./targets/raid.ts";
 import { striped } from "./targets/striped.ts";
+import { unstriped } from "./targets/unstriped.ts";
 import { writecache } from "./targets/writecache/writecache.ts";
 import { zero } from "./targets/zero.ts";
 
 /** Every kind, by the name that tables use. */
 export const TARGET_TYPES: ReadonlyMap<string, TargetType> = new Map(
-  [linear, striped, error, zero, dust, logWrites, mirror, raid, writecache].map((type) => [
-    type.name,
-    type,
-  ]),
+  [linear, striped, unstriped, error, zero, dust, logWrites, mirror, raid, writecache].map(
+    (type) => [type.name, type],
+  ),
 );

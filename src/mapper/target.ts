@@ -18,6 +18,14 @@ import type { Device } from "../device/index.ts";
 /** A range of a device below. Bytes. */
 export interface Area extends ByteRange {
   readonly device: Device;
+  /** Which bytes of the range are used: `chunk` of every `step` bytes, from its first on. @default all */
+  readonly comb?: Comb | undefined;
+}
+
+/** Chunks at equal distances. Bytes. */
+export interface Comb {
+  readonly chunk: number;
+  readonly step: number;
 }
 
 /** What every target says. */
@@ -33,7 +41,9 @@ export interface MapTarget extends TargetFacts {
   readonly kind: "map";
   /** Bytes that stand in one leg before the next leg's turn; windows of direct access end there. Infinity where there is one leg and no turn. */
   readonly chunk: number;
-  /** Legs in turn, each as long as its share of the target. */
+  /** Bytes from where a leg has a turn to where it has its next, in the leg. @default chunk: its turns follow each other */
+  readonly step?: number;
+  /** Legs in turn, each as long as its share of the target, and what lies between its turns. */
   readonly legs: readonly Area[];
 }
 

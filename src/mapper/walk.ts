@@ -43,12 +43,12 @@ export function walkDown(device: Device, offset: number): WalkStep {
 
 /** The leg that holds a byte of a row, and the byte's place in that leg. */
 function legAt(
-  { chunk, legs }: MapTarget,
+  { chunk, step = chunk, legs }: MapTarget,
   inRow: number,
 ): { readonly index: number; readonly inLeg: number } {
   if (chunk === Infinity) return { index: 0, inLeg: inRow };
   const turn = Math.floor(inRow / chunk);
-  const inLeg = Math.floor(turn / legs.length) * chunk + (inRow - turn * chunk);
+  const inLeg = Math.floor(turn / legs.length) * step + (inRow - turn * chunk);
   return { index: turn % legs.length, inLeg };
 }
 
@@ -71,15 +71,16 @@ export function addressesAbove(device: Device, place: DevicePlace): number[] {
   return found.sort((one, other) => one - other);
 }
 
-function mapAddresses({ chunk, legs }: MapTarget, place: DevicePlace): number[] {
+function mapAddresses({ chunk, step = chunk, legs }: MapTarget, place: DevicePlace): number[] {
   return legs.flatMap((leg, index) =>
     addressesAbove(leg.device, place)
       .map((offset) => offset - leg.offset)
       .filter((inLeg) => inLeg >= 0 && inLeg < leg.length)
+      .filter((inLeg) => chunk === Infinity || inLeg % step < chunk)
       .map((inLeg) => {
         if (chunk === Infinity) return inLeg;
-        const row = Math.floor(inLeg / chunk);
-        return (row * legs.length + index) * chunk + (inLeg - row * chunk);
+        const row = Math.floor(inLeg / step);
+        return (row * legs.length + index) * chunk + (inLeg - row * step);
       }),
   );
 }

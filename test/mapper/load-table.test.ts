@@ -8,6 +8,7 @@ import {
   parseTable,
   type MappedManagedDevice,
 } from "../../src/mapper/index.ts";
+import { checkAreas, usedAreas } from "../../src/mapper/load-table.ts";
 
 const leaf = (name: string): ManagedDevice => createMemoryDevice({ size: 65_536, name });
 
@@ -25,7 +26,7 @@ describe("loadTable()", () => {
     ["0 8 zero\n4 8 zero", "line 2: Gap in table: want start 8: got 4"],
     [
       "0 8 raid6 a 0",
-      "unknown target type: want one of linear, striped, error, zero, dust, log-writes",
+      "unknown target type: want one of linear, striped, unstriped, error, zero, dust, log-writes",
     ],
     ["0 8 linear a", "linear: Invalid argument count: want DEVICE START: got 1 words"],
     ["0 8 linear a 0 1", "Invalid argument count"],
@@ -39,6 +40,20 @@ describe("loadTable()", () => {
     ["0 24 striped 2 8 a 0 b 0", "Target length not divisible by chunk size"],
     ["0 16 striped 2 8 a 0", "Not enough destinations specified"],
     ["0 16 striped 2 8 a 0 c 0", "Device lookup failed"],
+    ["0 8 unstriped 2 8 0 a", "unstriped: Invalid number of arguments: want COUNT CHUNK STRIPE"],
+    ["0 8 unstriped 0 8 0 a 0", "Invalid stripe count: want a number from 1 to 4294967295"],
+    ["0 8 unstriped 2 x 0 a 0", 'Invalid chunk_size: want a number from 1 to 4294967295: got "x"'],
+    ["0 8 unstriped 2 8 y a 0", "Invalid stripe number: want a number from 0"],
+    ["0 8 unstriped 2 8 3 a 0", "Please provide stripe between [0, # of stripes]: want at most 2"],
+    ["0 8 unstriped 2 8 0 c 0", "Device lookup failed"],
+    [
+      "0 8 unstriped 2 8 0 a z",
+      'Invalid striped device offset: want sectors of 512 bytes: got "z"',
+    ],
+    ["0 9 unstriped 2 8 0 a 0", "Target length not divisible by chunk size"],
+    ["0 72 unstriped 2 8 0 a 0", "a too small for target: start=0, len=136, dev_size=128"],
+    ["0 8 unstriped 2 8 0 a 0\n8 8 linear a 0", "sector 0 of a is used twice"],
+    ["0 16 unstriped 2 8 0 a 0\n16 8 linear a 8", "sector 8 of a is used twice"],
     ["0 8 zero a", "zero: No arguments required: got 1 words"],
     ["0 8 error a", "error: Invalid argument count: want none, or DEVICE START: got 1 words"],
     ["0 8 linear a 0\n8 8 linear a 4", "line 2: sector 4 of a is used twice"],
@@ -46,6 +61,26 @@ describe("loadTable()", () => {
   ])("%j is EBADMSG: %s", (text, message) => {
     expect(() => load(text)).toThrow(StorageError);
     expect(() => load(text)).toThrow(message);
+  });
+
+  test.each([
+    ["in each other's gaps", [0, 8, 2], [1, 8, 2], true],
+    ["of other chunks that fit", [0, 8, 2], [2, 4, 4], true],
+    ["of other chunks that do not", [0, 8, 2], [1, 4, 4], false],
+    ["of other steps", [0, 8, 2], [1, 8, 3], false],
+  ] as const)("two stripes of one device %s", (...[, one, other, isGood]) => {
+    const row = ([stripe, chunk, count]: readonly number[]): string =>
+      `0 ${2 * (chunk ?? 0)} unstriped ${count} ${chunk} ${stripe} a 0`;
+    const leaves = new Map([["a", leaf("a")]]);
+    const areas = [row(one), row(other)].flatMap((text) => {
+      const rows = loadTable(parseTable(text, "t"), {
+        path: "t",
+        lookup: (word) => leaves.get(word),
+      });
+      return usedAreas(rows, "t");
+    });
+    if (isGood) checkAreas(areas);
+    else expect(() => checkAreas(areas)).toThrow("of a is used twice");
   });
 
   test("allows what the kernel allows: one device at two places that share no byte, in any order", () => {

@@ -14,6 +14,7 @@ const SIZE = 32_768;
 const TARGETS: Readonly<Record<string, (one: string, other: string, own: string) => string>> = {
   linear: (one, other) => `0 32 linear ${one} 32\n32 32 linear ${other} 0`,
   striped: (one, other) => `0 64 striped 2 8 ${one} 0 ${other} 32`,
+  unstriped: (one, other) => `0 32 unstriped 2 8 1 ${one} 0\n32 32 linear ${other} 16`,
   mirror: (one, other) => `0 64 mirror core 2 8 nosync 2 ${one} 0 ${other} 0`,
   raid1: (one, other) => `0 64 raid raid1 1 0 2 - ${one} - ${other}`,
   dust: (one) => `0 64 dust ${one} 0 512`,

@@ -47,9 +47,24 @@ function linearRows(prng: Prng, grounds: readonly Ground[], start: number): [str
   return [rows, at];
 }
 
-/** A table over two devices: linear pieces in any order, or stripes, or stripes and what they leave. */
+/** One stripe of a device, and pieces of the other behind it. */
+function unstripedTable(prng: Prng, one: Ground, other: Ground): [string, number] {
+  const count = 1 + prng.below(3);
+  const chunk = 1 + prng.below(Math.max(1, Math.floor(one.size / count / 2)));
+  const stripe = prng.below(count);
+  const start = prng.below(Math.max(1, one.size - (stripe + 1) * chunk));
+  const last = one.size - start - (stripe + 1) * chunk;
+  if (last < 0) return unstripedTable(prng, one, other);
+  const size = (1 + prng.below(Math.floor(last / (count * chunk)) + 1)) * chunk;
+  const [rows, end] = linearRows(prng, [other], size);
+  const row = `0 ${size} unstriped ${count} ${chunk} ${stripe} ${one.name} ${start}`;
+  return [[row, ...rows].join("\n"), end];
+}
+
+/** A table over two devices: linear pieces in any order, or stripes, or stripes and what they leave, or a stripe of one. */
 function randomTable(prng: Prng, one: Ground, other: Ground): [string, number] {
-  const kind = prng.below(3);
+  const kind = prng.below(4);
+  if (kind === 3) return unstripedTable(prng, one, other);
   const least = Math.min(one.size, other.size) - 3;
   if (kind === 0 || least < 1) {
     const [rows, size] = linearRows(prng, [one, other], 0);

@@ -20,6 +20,7 @@ import {
 } from "../../device/index.ts";
 import { PoisonList } from "../../poison/index.ts";
 import { MappedDevice } from "../mapped-device.ts";
+import type { MapTarget } from "../target.ts";
 import { tablesOf } from "../walk.ts";
 import type { MirrorLeg } from "./copies.ts";
 import { MirrorDevice } from "./mirror-device.ts";
@@ -98,6 +99,7 @@ export class LegTwin implements Device {
 
   *#pieces(range: ByteRange): Generator<Piece> {
     for (const part of this.#parts) {
+      if (part.offset >= endOf(range)) return;
       const shared = intersect(part, range);
       if (shared === undefined) continue;
       const shift = part.inMirror - part.offset;
@@ -186,26 +188,36 @@ interface Segment {
   readonly length: number;
 }
 
-/** Where a device, through linear tables, is a leaf; what is striped or has a mind of its own is left out. */
+/** Where a device, through tables of one leg a row, is a leaf; what takes turns or has a mind of its own is left out. */
 function segmentsOf(device: Device, leaf: Device): Segment[] {
   if (device === leaf) return [{ at: 0, below: 0, length: device.size }];
   if (!(device instanceof MappedDevice)) return [];
-  return device.rows.flatMap(({ begin, target }) => {
-    const [leg] = target.kind === "map" && target.chunk === Infinity ? target.legs : [];
-    if (leg === undefined) return [];
-    return segmentsOf(leg.device, leaf).flatMap(({ at, below, length }) => {
-      const shared = intersect({ offset: at, length }, leg);
-      return shared === undefined
-        ? []
-        : [
-            {
-              at: begin + shared.offset - leg.offset,
-              below: below + shared.offset - at,
-              length: shared.length,
-            },
-          ];
-    });
+  return device.rows.flatMap(({ begin, length, target }) => {
+    if (target.kind !== "map" || target.legs.length > 1) return [];
+    return segmentsOf(target.legs[0]?.device as Device, leaf).flatMap((segment) =>
+      Array.from(rowSegments(target, { offset: begin, length }, segment)),
+    );
   });
+}
+
+/** What of a segment of its leg's device a row shows: where its leg has gaps, a segment for each turn. */
+function* rowSegments(
+  { chunk, step = chunk, legs }: MapTarget,
+  row: ByteRange,
+  { at, below, length }: Segment,
+): Generator<Segment> {
+  const start = legs[0]?.offset ?? 0;
+  const [bytes, gap] = chunk === Infinity ? [row.length, 0] : [chunk, step - chunk];
+  for (let inRow = 0; inRow < row.length; inRow += bytes) {
+    const offset = start + inRow + (inRow / bytes) * gap;
+    const shared = intersect({ offset: at, length }, { offset, length: bytes });
+    if (shared !== undefined)
+      yield {
+        at: row.offset + inRow + shared.offset - offset,
+        below: below + shared.offset - at,
+        length: shared.length,
+      };
+  }
 }
 
 /** The leaves that a stack stands on, each once. */

@@ -53,11 +53,23 @@ export function checkComponents(legs: readonly MdLeg[], sectors: number, name: s
       );
 }
 
-/** One copy of a run of sectors: where it begins in the data of a member. */
+/** One copy of a run of sectors. */
 export interface MdCopy {
-  readonly leg: MdLeg;
-  /** Sectors. */
+  /** Device or table that has it. */
+  readonly word: string;
+  /** Its first sector there. */
   readonly start: number;
+  /** What of it cannot be read, in sectors of the run; what lies outside is passed over. */
+  readonly bad: readonly SectorRange[];
+}
+
+/** A copy that is one run of a member's data, from a sector of it on. */
+export function runCopy(leg: MdLeg, sector: number): MdCopy {
+  return {
+    word: leg.word,
+    start: leg.superblock.dataOffset + sector,
+    bad: leg.bad.map(({ start, end }) => ({ start: start - sector, end: end - sector })),
+  };
 }
 
 /**
@@ -72,19 +84,19 @@ export function addCopies(
   run: { readonly length: number; readonly unsynced: readonly SectorRange[] },
 ): void {
   const { length, unsynced } = run;
-  const bad = copies.map(({ leg, start }) =>
-    leg.bad.map((range) => ({ start: range.start - start, end: range.end - start })),
-  );
-  const edges = [...unsynced, ...bad.flat()].flatMap(({ start, end }) => [start, end]);
+  const edges = [...unsynced, ...copies.flatMap(({ bad }) => bad)].flatMap(({ start, end }) => [
+    start,
+    end,
+  ]);
   const cuts = [0, length, ...edges.filter((edge) => edge > 0 && edge < length)];
   const sorted = [...new Set(cuts)].toSorted((one, other) => one - other);
   for (const [index, end] of sorted.entries()) {
     const start = sorted[index - 1];
     if (start === undefined) continue;
     const isIn = (range: SectorRange): boolean => range.start <= start && end <= range.end;
-    const good = copies.filter((_, copy) => bad[copy]?.some((range) => isIn(range)) !== true);
+    const good = copies.filter(({ bad }) => !bad.some((range) => isIn(range)));
     const used = unsynced.some((range) => isIn(range)) ? good.slice(0, 1) : good;
-    const places = used.map((copy) => placeOf(copy.leg, copy.start + start));
+    const places = used.map((copy) => `${copy.word} ${copy.start + start}`);
     list.add(end - start, copiesText(places, end - start));
   }
 }

@@ -15,7 +15,7 @@ import type { StackTable } from "../stack-text.ts";
 import type { TableRow } from "../table-text.ts";
 import type { MdLeg } from "./md-array.ts";
 import { raid10Tables } from "./md-raid10.ts";
-import { addCopies, checkComponents, placeOf, RowList, type MdShape } from "./md-rows.ts";
+import { addCopies, checkComponents, placeOf, RowList, runCopy, type MdShape } from "./md-rows.ts";
 import { volumeError } from "./volume-error.ts";
 
 /** Missing members that a message names. */
@@ -112,7 +112,7 @@ function raid1Rows(shape: MdShape): TableRow[] {
   const legs = array.slots.filter((leg) => leg !== undefined);
   checkComponents(legs, size, naming.name);
   const list = new RowList(naming);
-  const copies = legs.map((leg) => ({ leg, start: 0 }));
+  const copies = legs.map((leg) => runCopy(leg, 0));
   addCopies(list, copies, { length: size, unsynced });
   return list.rows;
 }

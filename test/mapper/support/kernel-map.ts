@@ -68,7 +68,7 @@ export function memoryStack(nodes: Nodes, options: StackOptions): MemoryStack {
   return { top: top as ManagedDevice, leaves, nodes: made };
 }
 
-/** Where the kernel puts a sector, level by level: the row, then linear.c and dm-stripe.c. */
+/** Where the kernel puts a sector, level by level: the row, then linear.c, dm-stripe.c and dm-unstripe.c. */
 export function kernelPlace(
   nodes: Nodes,
   name: string,
@@ -85,6 +85,11 @@ export function kernelPlace(
     return kernelPlace(nodes, words[0] as string, Number(words[1]) + offset);
   const count = Number(words[0]);
   const size = Number(words[1]);
+  if (row.type === "unstriped") {
+    const [stripe, device = "", start] = words.slice(2);
+    const mapped = offset + Number(stripe) * size + Math.floor(offset / size) * (count - 1) * size;
+    return kernelPlace(nodes, device, Number(start) + mapped);
+  }
   const chunk = Math.floor(offset / size);
   const stripe = chunk % count;
   const inLeg = Math.floor(chunk / count) * size + (offset % size);
@@ -106,6 +111,8 @@ export function kernelWindow(nodes: Nodes, name: string, sector: number): number
   let window = row.length - offset;
   if (row.type === "log-writes")
     return Math.min(window, kernelWindow(nodes, row.args[0] as string, sector));
+  if (row.type === "unstriped")
+    return Math.min(window, Number(row.args[1]) - (offset % Number(row.args[1])));
   if (row.type === "striped")
     window = Math.min(window, Number(row.args[1]) - (offset % Number(row.args[1])));
   const count = row.type === "striped" ? Number(row.args[0]) : 1;

@@ -50,6 +50,11 @@ export function placesOf(tables: readonly StackTable[], name: string, sector: nu
   const below = (word: string | undefined, start: string | undefined, inLeg: number): string[] =>
     placesOf(tables, word ?? "", Number(start) + inLeg);
   if (type === "linear") return below(args[0], args[1], at);
+  if (type === "unstriped") {
+    const [count, chunk, stripe] = args.slice(0, 3).map(Number) as [number, number, number];
+    const inLeg = (Math.floor(at / chunk) * count + stripe) * chunk + (at % chunk);
+    return below(args[3], args[4], inLeg);
+  }
   if (type === "striped") {
     const [count, chunk] = [Number(args[0]), Number(args[1])];
     const turn = Math.floor(at / chunk);
