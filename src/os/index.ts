@@ -4,6 +4,17 @@
  * Promises: every failure is a `StorageError` with its file; opening never blocks; small reads answer at once.
  */
 export { alignedBuffer } from "./aligned-buffer.ts";
+export {
+  blockNodeNamed,
+  blockNodeNumbered,
+  blockNodeOf,
+  deviceNumber,
+  sysfsNames,
+  sysfsText,
+  sysfsWhole,
+  type BlockNode,
+  type SysfsOptions,
+} from "./block-node.ts";
 export { crc32 } from "./crc32.ts";
 export { duplicateDescriptor } from "./duplicate.ts";
 export { hostError, isMediaFailure } from "./host-error.ts";
