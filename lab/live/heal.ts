@@ -75,7 +75,11 @@ function namedIn(survey: Survey, path: string): string {
       .filter(({ kind, paths }) => kind === "file" && paths?.includes(path) === true)
       .flatMap(({ ranges: found }) => found),
   );
-  return JSON.stringify(ranges.map(({ offset, length }) => [offset, length]));
+  return JSON.stringify(
+    ranges
+      .sort((one, other) => one.offset - other.offset)
+      .map(({ offset, length }) => [offset, length]),
+  );
 }
 
 function checkFile(told: Told, checks: Checks, book: Buffer): void {
