@@ -152,7 +152,7 @@ async function main(): Promise<void> {
   const disk = join(folder, "runtime.img");
   try {
     mkdirSync(shared);
-    makeRuntime(root, disk);
+    makeRuntime(root, disk, ["/usr/sbin/dmsetup"]);
     if (values.only !== "salvage") checkHealing(checks, prng, { root, folder, disk });
     if (values.only === "heal") return;
     const source = makeSource(folder, prng);
