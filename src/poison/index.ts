@@ -30,6 +30,7 @@ export {
 } from "./sidecar.ts";
 export type { StateChange } from "./store-records.ts";
 export { importedChanges, importStates } from "./import-states.ts";
+export { kernelList, kernelListFiles, type KernelList } from "./kernel-list.ts";
 export { detectPoisonFormat, parsePoisonText } from "./texts/any-text.ts";
 export { formatBadblocks, parseBadblocks } from "./texts/badblocks.ts";
 export { formatCxl, parseCxl } from "./texts/cxl-json.ts";
