@@ -28,4 +28,10 @@ export {
 } from "./live-file.ts";
 export { mapFile, WINDOW, type FileMapping } from "./mapping.ts";
 export { NodeFile, nodeFiles } from "./node-files.ts";
+export {
+  runProgram,
+  type ProgramAnswer,
+  type ProgramRunner,
+  type RunProgramOptions,
+} from "./run-program.ts";
 export { dataRanges, fillHoles } from "./seek-hole.ts";
