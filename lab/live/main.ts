@@ -1,7 +1,7 @@
 /**
  * lab/live: the project itself in the guest, on real block devices: a disk whose sectors fail with EIO, and persistent memory with the kernel's own list.
  *
- *     npm run build && npm run lab:live -- [--seed N]
+ *     npm run build && npm run lab:live -- [--seed N] [--only salvage|heal]
  *
  * Compared: every byte that came out with the original, every hole with the bad sectors, to the sector; failed reads of the policies; the
  * kernel's log lines of the same disk, placed by `survey --log`. Ends with `N checks, N failures`; exit 1 on any. KEEP=1 leaves the folder.
@@ -14,6 +14,7 @@ import { parseArgs } from "node:util";
 import { createPrng, PAGE, RangeSet, roundDown, SECTOR, type Prng } from "../../src/base/index.ts";
 import { parseMapfile } from "../../src/poison/index.ts";
 import { Checks } from "./checks.ts";
+import { checkHealing } from "./heal.ts";
 import { makeRuntime } from "./runtime.ts";
 
 const SIZE = 24 * 1024 * 1024;
@@ -139,15 +140,21 @@ function checkPmem(shared: string, content: Buffer, bad: RangeSet): void {
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { seed: { type: "string" } } });
+  const { values } = parseArgs({
+    options: { seed: { type: "string" }, only: { type: "string" } },
+  });
   const seed = Number(values.seed ?? Date.now() % 2 ** 31);
   console.log(`seed ${seed}`);
   const prng = createPrng(seed);
   const root = join(import.meta.dirname, "../../../..");
   const folder = mkdtempSync(join(tmpdir(), "theriac-live-"));
   const shared = join(folder, "shared");
+  const disk = join(folder, "runtime.img");
   try {
     mkdirSync(shared);
+    makeRuntime(root, disk);
+    if (values.only !== "salvage") checkHealing(checks, prng, { root, folder, disk });
+    if (values.only === "heal") return;
     const source = makeSource(folder, prng);
     const bad = badSectors(prng);
     const sectors = [...bad].flatMap(({ offset, length }) =>
@@ -164,8 +171,6 @@ async function main(): Promise<void> {
       join(shared, "pmem.bad"),
       [...pmemBad].map(({ offset, length }) => `${offset / SECTOR} ${length / SECTOR}\n`).join(""),
     );
-    const disk = join(folder, "runtime.img");
-    makeRuntime(root, disk);
     execFileSync(join(root, "lab/boot.sh"), [join(root, "lab/live/guest.sh"), shared], {
       env: { ...process.env, DISKS: disk },
       stdio: ["ignore", "inherit", "inherit"],
@@ -176,8 +181,8 @@ async function main(): Promise<void> {
   } finally {
     if (process.env["KEEP"] === undefined) rmSync(folder, { recursive: true });
     else console.log(`kept ${folder}`);
+    checks.end();
   }
-  checks.end();
 }
 
 await main();

@@ -1,4 +1,5 @@
 /** guardedMedia: a medium whose failed flush is told, because after one nobody knows what of the earlier writes is on the disk. */
+import type { ByteRange } from "../base/index.ts";
 import type { Media } from "./media.ts";
 
 /** The same medium; `onFailure` hears of every flush that failed, before the caller does. */
@@ -22,6 +23,9 @@ export function guardedMedia(media: Media, onFailure: (error: unknown) => void):
         throw error;
       }
     },
+    ...(media.staysBad === undefined
+      ? {}
+      : { staysBad: (range: ByteRange) => media.staysBad?.(range) ?? false }),
     ...(media.memory === undefined ? {} : { memory: media.memory }),
     close: () => media.close(),
   };

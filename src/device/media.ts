@@ -60,6 +60,11 @@ export interface Media {
    * @returns whether it did; where not, nothing changed
    */
   storeLine?(line: Uint8Array, offset: number): boolean;
+  /**
+   * Whether a range of whole clear units still fails, so that nothing in it has changed and nothing of ours is put there when an intent is
+   * settled. Absent where all access goes through us, and a marker serves as well.
+   */
+  staysBad?(range: ByteRange): boolean;
   /** Makes every earlier write durable. @throws {StorageError} */
   flush(): void;
   /** Bytes from `offset` on that the medium does not hold, and that read as zeros without touching it. @default 0 everywhere */

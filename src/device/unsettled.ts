@@ -106,7 +106,9 @@ export function restore(media: Media, intent: Intent): ByteRange[] {
     ...intent.keep.map(({ offset, data }) => ({ offset, length: data.length })),
   ]);
   const { clearUnit } = media.capabilities;
-  const step = Math.max(roundDown(CHUNK, clearUnit), clearUnit);
+  // Where single units are looked at before they are written, they are written one by one.
+  const step =
+    media.staysBad === undefined ? Math.max(roundDown(CHUNK, clearUnit), clearUnit) : clearUnit;
   for (const range of touched) restoreRange(media, { intent, range, step });
   media.flush();
   return intent.keep.flatMap((piece) => missingOf(media, piece));
@@ -131,6 +133,7 @@ function restoreRange(
 
 /** @returns false where the medium refuses a part, and so may have taken nothing; the caller looks at what is there */
 function restoreChunk(media: Media, intent: Intent, range: ByteRange): boolean {
+  if (media.staysBad?.(range) === true) return true;
   const chunk = new Uint8Array(range.length);
   fillMarker(chunk, range.offset);
   for (const piece of intent.keep) copyShared(piece, chunk, range.offset);

@@ -95,6 +95,8 @@ export interface Owner {
   readonly shared?: boolean;
   /** One sentence for people: what the loss means, or why the owner is unknown. */
   readonly why: string;
+  /** Why nothing may be written here, with the way out; absent where it may. */
+  readonly refusal?: string;
 }
 
 /** A range of the volume and all its owners (several where blocks are shared). */
@@ -195,6 +197,10 @@ export interface FileMap {
   files(): AsyncIterable<FileInfo & { readonly paths: readonly string[] }>;
   /** Ranges of the volume that hold something (everything but free space), ascending. */
   used(): MaybePromise<Iterable<ByteRange>>;
+  /** Of a map whose offsets are no places of a medium: where the inode's bytes really lie, as a text that changes when they move. */
+  placement?(inode: number): MaybePromise<string>;
+  /** The same map read anew, where that is not done from the device's bytes. */
+  reopen?(): MaybePromise<FileMap>;
   /** Verifies one checksum-covered piece of metadata as it is on the device now; `undefined` where nothing covers it. */
   verifyMetadata?(range: ByteRange): MaybePromise<boolean | undefined>;
 }

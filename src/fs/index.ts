@@ -18,3 +18,10 @@ export {
 } from "./file-map.ts";
 export { nameToText, textToName } from "./names.ts";
 export { openFileMap, type FileMapOptions, type MapSource } from "./detect.ts";
+export { inFile, MountedMap, onDevice, type MountedFacts } from "./mounted/mounted-map.ts";
+export {
+  findPlace,
+  mountedPlace,
+  type MountedOptions,
+  type MountedPlace,
+} from "./mounted/mounted-place.ts";

@@ -84,6 +84,25 @@ export function blockNodeNamed(name: string, options: SysfsOptions = {}): BlockN
   });
 }
 
+/** A device, its partitions, and everything that is made of any of them: whoever uses one of these uses the device. */
+export function nodesUpon(node: BlockNode, options: SysfsOptions = {}): readonly BlockNode[] {
+  const found = new Map<string, BlockNode>();
+  const visit = (one: BlockNode): void => {
+    if (found.has(one.name)) return;
+    found.set(one.name, one);
+    const parts = sysfsNames(one.folder).filter(
+      (name) => sysfsText(join(one.folder, name, "partition")) !== undefined,
+    );
+    for (const name of [...parts, ...one.holders]) {
+      const { sysfs = "/sys" } = options;
+      const next = nodeIn(join(sysfs, "class/block", name));
+      if (next !== undefined) visit(next);
+    }
+  };
+  visit(node);
+  return [...found.values()];
+}
+
 function nodeIn(link: string): BlockNode | undefined {
   let folder: string;
   try {

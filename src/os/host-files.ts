@@ -15,6 +15,8 @@ export interface OpenOptions {
   readonly access?: "read" | "write" | "create";
   /** Lock taken on the open file and kept until close; EBUSY if another process holds it against us. @default none */
   readonly lock?: "shared" | "exclusive";
+  /** Of a block device: taken from the kernel for us alone (O_EXCL); EBUSY where it is mounted, or a part of another device. @default false */
+  readonly alone?: boolean;
 }
 
 /** What a file or device is. */

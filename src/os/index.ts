@@ -9,6 +9,7 @@ export {
   blockNodeNumbered,
   blockNodeOf,
   deviceNumber,
+  nodesUpon,
   sysfsNames,
   sysfsText,
   sysfsWhole,
@@ -16,7 +17,16 @@ export {
   type SysfsOptions,
 } from "./block-node.ts";
 export { crc32 } from "./crc32.ts";
+export {
+  DirectFile,
+  missingCapability,
+  openDirectFile,
+  type DirectFileOptions,
+} from "./direct-file.ts";
 export { duplicateDescriptor } from "./duplicate.ts";
+export { type ExtentFlaw, type FileExtent, type FileExtentsOptions } from "./file-extents.ts";
+export type { FileFlags } from "./file-flags.ts";
+export type { FileLease } from "./file-lease.ts";
 export { hostError, isMediaFailure } from "./host-error.ts";
 export type { HostFile, HostFileInfo, HostFiles, OpenOptions } from "./host-files.ts";
 export {
@@ -27,6 +37,7 @@ export {
   type LiveFileOptions,
 } from "./live-file.ts";
 export { mapFile, WINDOW, type FileMapping } from "./mapping.ts";
+export { mounts, type Mount, type MountsOptions } from "./mounts.ts";
 export { NodeFile, nodeFiles } from "./node-files.ts";
 export {
   runProgram,

@@ -34,6 +34,11 @@ export interface Native {
   startWriteBack(fd: number, range: { readonly offset: number; readonly length: number }): number;
   /** The memory at an address as an ArrayBuffer without a copy; make it once for each address. */
   view(address: bigint, length: number): ArrayBuffer;
+  /** ioctl(2) with a buffer that the kernel reads and fills. */
+  ioctl(fd: number, request: number, buffer: Uint8Array): number;
+  fcntl(fd: number, command: number, value: number): number;
+  /** futimens(2): two `timespec`s, of access and change. */
+  futimens(fd: number, times: Uint8Array): number;
   errno(): number;
 }
 
@@ -73,6 +78,9 @@ function bind(koffi: typeof import("koffi")): Native {
   let fadvise: Call | undefined;
   let syncRange: Call | undefined;
   let madvise: ReturnType<typeof library.func> | undefined;
+  let ioctl: Call | undefined;
+  let fcntl: Call | undefined;
+  let futimens: Call | undefined;
   return {
     flock: (fd, operation) => flock(fd, operation) as number,
     lseek: (fd, offset, whence) => lseek(fd, offset, whence) as number | bigint,
@@ -105,6 +113,18 @@ function bind(koffi: typeof import("koffi")): Native {
       return syncRange(fd, range.offset, range.length, SYNC_FILE_RANGE_WRITE) as number;
     },
     view: (address, length) => koffi.view(address, length),
+    ioctl: (fd, request, buffer) => {
+      ioctl ??= call("int ioctl(int, unsigned long, void *)");
+      return ioctl(fd, request, buffer) as number;
+    },
+    fcntl: (fd, command, value) => {
+      fcntl ??= call("int fcntl(int, int, long)");
+      return fcntl(fd, command, value) as number;
+    },
+    futimens: (fd, times) => {
+      futimens ??= call("int futimens(int, void *)");
+      return futimens(fd, times) as number;
+    },
     errno: () => koffi.errno(),
   };
 }

@@ -188,13 +188,14 @@ function guard<T>(syscall: string, path: string, call: () => T): T {
 }
 
 function openFile(path: string, options: OpenOptions): HostFile {
-  const { access = "read", lock } = options;
+  const { access = "read", lock, alone = false } = options;
   const flags = {
     read: constants.O_RDONLY,
     write: constants.O_RDWR,
     create: constants.O_RDWR | constants.O_CREAT | constants.O_EXCL,
   }[access];
-  const fd = guard("open", path, () => openSync(path, flags | constants.O_NONBLOCK, 0o666));
+  const how = flags | constants.O_NONBLOCK | (alone ? constants.O_EXCL : 0);
+  const fd = guard("open", path, () => openSync(path, how, 0o666));
   try {
     const kind = kindOf(guard("stat", path, () => fstatSync(fd, { bigint: true })));
     if (kind === "directory")

@@ -95,7 +95,7 @@ export type { SalvageReads } from "./salvage/salvage.ts";
 export { fileOfTarget, wholeTarget, type SalvageSource } from "./salvage/salvage-source.ts";
 export { scan, type ScanOptions } from "./scan.ts";
 export { survey, type Survey, type SurveyedVolume, type SurveyOptions } from "./survey.ts";
-export type { Target, TargetOptions, Volume } from "./target.ts";
+export type { LiveTarget, Target, TargetOptions, Volume } from "./target.ts";
 export {
   verify,
   verifyExitCode,
@@ -104,12 +104,8 @@ export {
   type Verification,
   type VerifyOptions,
 } from "./verify.ts";
-export {
-  describeTarget,
-  readPoisonList,
-  readPoisonListFor,
-  type DescribeOptions,
-} from "./open-target.ts";
+export { describeTarget, type DescribeOptions } from "./describe-target.ts";
+export { readPoisonList, readPoisonListFor } from "./open-target.ts";
 export {
   readKernelLog,
   parseKernelLog,

@@ -8,7 +8,7 @@ import { statSync } from "node:fs";
 import { imageDonor, type Donor, type DonorTwin, type VolumeSource } from "../donor/index.ts";
 import { leavesOf, legTwin, openStack, type LegTwin, type OpenStack } from "../mapper/index.ts";
 import { nodeFiles, type HostFiles } from "../os/index.ts";
-import { volumesOn } from "./open-target.ts";
+import { volumesOn } from "./describe-target.ts";
 
 /**
  * Opens the mirror.

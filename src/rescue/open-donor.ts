@@ -28,7 +28,7 @@ import { deviceFile } from "./device-file.ts";
 import { holesOfCopy, mapBeside } from "./donor-map.ts";
 import { parseDonorName, type DonorName } from "./donor-name.ts";
 import { openMirrorDonor } from "./mirror-donor.ts";
-import { volumesOn } from "./open-target.ts";
+import { volumesOn } from "./describe-target.ts";
 
 /** What is known where a donor is opened. */
 export interface OpenDonorOptions {

@@ -1,36 +1,53 @@
 /**
- * openTarget: a path becomes a device, its partitions, and the maps of the file systems on them.
- *
- * Nothing is guessed: where a table is broken, the space that it may describe is a volume without a map, with the reason, and
- * never "unpartitioned"; where the first sector cannot be read, a file system at the start of the disk is looked for before a
- * backup of a table is believed.
+ * openTarget: a path becomes a target: an image or stack with the list that belongs to it, a block device of this machine, or a file on one.
  */
-import { endOf, RangeSet, StorageError, type ByteRange } from "../base/index.ts";
-import type { Device, ManagedDevice } from "../device/index.ts";
-import { openFileMap } from "../fs/index.ts";
-import {
-  imageSize,
-  openImage,
-  readPartitionTable,
-  type PartitionLayout,
-  type PartitionTable,
-} from "../mapper/index.ts";
+import { StorageError } from "../base/index.ts";
+import { isNbdUri } from "../device/index.ts";
+import { imageSize, isStackPath, openImage } from "../mapper/index.ts";
 import { nodeFiles } from "../os/index.ts";
 import { parsePoisonText, type ParsedList } from "../poison/index.ts";
-import type { Target, TargetOptions, Volume } from "./target.ts";
+import { describeTarget } from "./describe-target.ts";
+import { listsDamageIn, mayBeLive } from "./live/live-file.ts";
+import type { Target, TargetOptions } from "./target.ts";
 
 /** Bytes of a list that are read at most: a list of ten million ranges has some 200 MiB. */
 const LIST_MAX = 400 * 1024 * 1024;
 
 /**
- * Opens a target: an image, a whole disk, one file system, or a stack that is one of these.
+ * Opens a target: an image, a whole disk, one file system, or a stack that is one of these; a block device of this machine; a file of a mounted
+ * file system, where that is asked for, or the kernel lists bad bytes in it, or keeps a list and no file system is in the file.
  *
  * @throws {StorageError} ENOENT, EACCES, EISDIR of the path; EBUSY where another process holds it; EBADMSG where it is empty, or its list
  *   is none; whatever the device says
  */
 export async function openTarget(path: string, options: TargetOptions = {}): Promise<Target> {
-  const { access = "read", poison, map = false } = options;
+  const { poison } = options;
   const list = poison === undefined ? undefined : await readPoisonListFor(path, poison);
+  const notes = notesOf(list, poison);
+  const isPath = !isNbdUri(path) && !isStackPath(path);
+  const isBlock = isPath && nodeFiles.info(path)?.kind === "block";
+  const isLive = options.live ?? (isPath && !isBlock && (await isLiveFile(path, options)));
+  if (isBlock || isLive) return await openLive(path, { ...options, isBlock, list, notes });
+  return await openImageTarget(path, { ...options, list, notes });
+}
+
+/** Whether a file's own bytes are the matter: bad ones are listed in it, or a list is kept and no file system is in the file. */
+async function isLiveFile(path: string, options: TargetOptions): Promise<boolean> {
+  if (listsDamageIn(path, options.system)) return true;
+  if (!mayBeLive(path, options.system)) return false;
+  const image = await openImageTarget(path, { list: undefined, notes: [] });
+  const isKnown = image.volumes.some(({ map }) => map !== undefined) || image.outside.length > 0;
+  await image.close();
+  return !isKnown;
+}
+
+interface OpenParts extends TargetOptions {
+  readonly list: ParsedList | undefined;
+  readonly notes: readonly string[];
+}
+
+async function openImageTarget(path: string, options: OpenParts): Promise<Target> {
+  const { access = "read", map = false, list, notes } = options;
   const device = await openImage(path, {
     access,
     map,
@@ -43,48 +60,22 @@ export async function openTarget(path: string, options: TargetOptions = {}): Pro
         syscall: "open",
       });
     }
-    return await describeTarget(device, { path, notes: notesOf(list, poison) });
+    return await describeTarget(device, { path, notes });
   } catch (error) {
     await device.close();
     throw error;
   }
 }
 
-/** What `describeTarget` is told beside the device. */
-export interface DescribeOptions {
-  /** As the user gave it. */
-  readonly path: string;
-  /** Notes that the target begins with. @default none */
-  readonly notes?: readonly string[];
-}
-
-/**
- * Finds what is on an open device; `close` of the target closes it.
- *
- * @throws {StorageError} if the device itself fails
- */
-export async function describeTarget(
-  device: ManagedDevice,
-  options: DescribeOptions,
+/** What only a live target needs is loaded with the first of them. */
+async function openLive(
+  path: string,
+  options: OpenParts & { readonly isBlock: boolean },
 ): Promise<Target> {
-  const layout = await readPartitionTable(device);
-  const found = await findVolumes(device, layout);
-  const cut = found.volumes.flatMap(({ map, length, name }) =>
-    map === undefined || map.size <= length
-      ? []
-      : [
-          `${name || "The image"} is cut off: its file system has ${map.size} bytes, and ${length} are there`,
-        ],
-  );
-  const problems = layout.problems.map(({ message }) => message);
-  return {
-    path: options.path,
-    device,
-    volumes: found.volumes,
-    outside: found.outside,
-    notes: [...(options.notes ?? []), ...problems, ...cut],
-    close: async () => device.close(),
-  };
+  const { access = "read", list, notes, system = {}, isBlock } = options;
+  const how = { access, system, given: list?.ranges ?? [], notes };
+  if (!isBlock) return (await import("./live/open-live-file.ts")).openLiveFileTarget(path, how);
+  return await (await import("./live/open-live-block.ts")).openLiveBlock(path, how);
 }
 
 /**
@@ -126,69 +117,4 @@ function notesOf(list: ParsedList | undefined, path: string | undefined): readon
     ? [`List ${path ?? ""} is not whole: more may be bad than it names`]
     : [];
   return [...list.notes, ...incomplete];
-}
-
-/** The volumes of a device that is only read from: of a donor. @throws {StorageError} if the device itself fails */
-export async function volumesOn(device: Device): Promise<readonly Volume[]> {
-  return (await findVolumes(device, await readPartitionTable(device))).volumes;
-}
-
-type Found = Pick<Target, "volumes" | "outside">;
-
-async function findVolumes(device: Device, layout: PartitionLayout): Promise<Found> {
-  const { table, certain } = layout;
-  const whole = { name: "", offset: 0, length: device.size };
-  // a primary GPT stands where an ext4 superblock would: the one that is whole rules the other out
-  if (table !== undefined && (certain || table.source !== "backup"))
-    return partitioned(device, table);
-  const single = await openVolume(device, whole);
-  if (table === undefined || single.map !== undefined) return { volumes: [single], outside: [] };
-  return partitioned(device, table);
-}
-
-async function partitioned(device: Device, table: PartitionTable): Promise<Found> {
-  const volumes: Volume[] = [];
-  for (const { index, offset, length } of table.partitions) {
-    volumes.push(await openVolume(device, { name: `partition ${index}`, offset, length }));
-  }
-  const described = RangeSet.from([...table.occupied, ...table.partitions]);
-  const rest = [...described.gaps(0, device.size)];
-  const outside: Target["outside"][number][] = table.occupied.map(({ offset, length }) => ({
-    offset,
-    length,
-    what: "partition-table",
-  }));
-  for (const { offset, length } of rest) {
-    if (table.complete) outside.push({ offset, length, what: "unpartitioned" });
-    else volumes.push(unknownVolume({ offset, length }));
-  }
-  const ascending = (one: ByteRange, other: ByteRange): number => one.offset - other.offset;
-  return { volumes: volumes.sort(ascending), outside: outside.sort(ascending) };
-}
-
-/** Space that a partition may own which the table cannot tell. */
-function unknownVolume({ offset, length }: ByteRange): Volume {
-  const why =
-    "The partition table is not whole: this space may belong to a partition that it does not tell";
-  return {
-    name: `unknown at ${offset} to ${endOf({ offset, length })}`,
-    offset,
-    length,
-    map: undefined,
-    why,
-  };
-}
-
-async function openVolume(
-  device: Device,
-  place: ByteRange & { readonly name: string },
-): Promise<Volume> {
-  const { name, offset, length } = place;
-  try {
-    const map = await openFileMap(device, { offset, length });
-    return { name, offset, length, map, why: undefined };
-  } catch (error) {
-    if (!(error instanceof StorageError) || error.code !== "EBADMSG") throw error;
-    return { name, offset, length, map: undefined, why: error.message.replace(/^EBADMSG: /, "") };
-  }
 }

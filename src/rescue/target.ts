@@ -2,7 +2,7 @@
  * Target: what a command works on: a device, and the volumes with their file maps that were found on it.
  */
 import type { ManagedDevice } from "../device/index.ts";
-import type { FileMap } from "../fs/index.ts";
+import type { FileMap, MountedOptions } from "../fs/index.ts";
 
 /** One file system, or a place where one might be. */
 export interface Volume {
@@ -32,7 +32,19 @@ export interface Target {
   }[];
   /** Sentences for people: what its list and its partition table left open. */
   readonly notes?: readonly string[];
+  /** Set where it is a block device, or a file on one, of this live machine. */
+  readonly live?: LiveTarget;
   close(): Promise<void>;
+}
+
+/** What a live target is beside what every target is. */
+export interface LiveTarget {
+  /** Where its list is kept, or would be: its log stands beside it. */
+  readonly statePath: string;
+  /** Of a single file: its path from the root of its file system. */
+  readonly file?: string;
+  /** Of a single file: what the kernel says of it now; without it the device's bytes tell. */
+  again?(): Target;
 }
 
 /** How a target is opened. */
@@ -43,4 +55,8 @@ export interface TargetOptions {
   readonly poison?: string;
   /** Whether images are mapped where that can be done, so that they can lend their bytes. @default false */
   readonly map?: boolean;
+  /** Whether a file is taken as one of this live machine, and not as an image. @default where the kernel lists bad bytes in it, and it is no image */
+  readonly live?: boolean;
+  /** Where the system tells of devices and mounts. @default the machine's own */
+  readonly system?: MountedOptions;
 }

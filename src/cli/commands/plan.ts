@@ -5,7 +5,6 @@ import {
   digestSource,
   makePlan,
   openDonors,
-  openTarget,
   refuseItself,
   type Plan,
 } from "../../rescue/index.ts";
@@ -15,6 +14,7 @@ import { jsonPieces } from "../json.ts";
 import { checkReplaceable } from "../replaceable.ts";
 import { printable } from "../style.ts";
 import { formatTotals } from "../totals.ts";
+import { donorNames, openChosen } from "./live-option.ts";
 import { planTable } from "./plan-table.ts";
 import { addDonorOptions, type DonorOptions } from "./shared-options.ts";
 import { replaceText } from "../../rescue/index.ts";
@@ -33,12 +33,9 @@ export const plan: CommandModule<Options> = {
   async run(context, { args: [image = ""], options }) {
     if (options.output !== undefined) checkReplaceable(options.output, "theriac.plan/1");
     refuseItself(image, options.from ?? []);
-    const target = await openTarget(
-      image,
-      options.poison === undefined ? {} : { poison: options.poison },
-    );
+    const target = await openChosen(image, options);
     try {
-      const donors = await openDonors(options.from ?? [], { target: image });
+      const donors = await openDonors(donorNames(target, options.from ?? []), { target: image });
       try {
         const made = await makePlan(target, donors, {
           trust: options.trust,

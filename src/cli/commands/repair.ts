@@ -8,7 +8,6 @@ import {
   findInterrupted,
   givenUp,
   openDonors,
-  openTarget,
   readPlan,
   refuseItself,
   repair as repairTarget,
@@ -21,8 +20,10 @@ import {
   type RepairedStep,
 } from "../../rescue/index.ts";
 import type { CommandContext, CommandModule } from "../command.ts";
+import { nodeFiles } from "../../os/index.ts";
 import { printable } from "../style.ts";
 import { formatTotals } from "../totals.ts";
+import { confirmWrites, donorNames, openChosen } from "./live-option.ts";
 import {
   addManifestOptions,
   checkManifest,
@@ -35,6 +36,7 @@ import { addDonorOptions, type DonorOptions } from "./shared-options.ts";
 interface Options extends DonorOptions, ManifestOptions {
   readonly apply?: string;
   readonly resume?: boolean;
+  readonly yes?: boolean;
 }
 
 /** The verb. */
@@ -43,7 +45,8 @@ export const repair: CommandModule<Options> = {
     addManifestOptions(
       addDonorOptions(command.argument("<image>", "a raw file, a whole disk, or one file system"))
         .option("--apply <plan>", "do what this plan says, or refuse if anything changed")
-        .option("--resume", "go on with a repair that was interrupted"),
+        .option("--resume", "go on with a repair that was interrupted")
+        .option("--yes", "write to a real device, or a file on one, without asking"),
     );
   },
   async run(context, { args: [image = ""], options }) {
@@ -63,16 +66,16 @@ async function run(
   how: { options: Options; plan: Plan | undefined },
 ): Promise<Repair> {
   const { options, plan } = how;
-  const log = new RepairLog(image);
   const known = plan?.donors.map(({ name }) => name) ?? options.from ?? [];
   refuseItself(image, known);
-  const target = await openTarget(image, {
-    access: "write",
-    ...(options.poison === undefined ? {} : { poison: options.poison }),
-  });
+  const target = await openChosen(image, options, "write");
+  const log = new RepairLog(image, nodeFiles, target.live?.statePath);
   try {
+    await confirmWrites(target, options);
     const interrupted = options.resume === true ? await wantInterrupted(image, log) : undefined;
-    const donors = await openDonors(interrupted?.request.donors ?? known, { target: image });
+    const donors = await openDonors(interrupted?.request.donors ?? donorNames(target, known), {
+      target: image,
+    });
     try {
       const result = await heal(context, options, {
         target,

@@ -73,8 +73,8 @@ export const salvage: CommandModule<Options> = {
       ...(readTimeout === undefined ? {} : { limitMs: readTimeout * 1000 }),
     });
     try {
-      const what =
-        options.file === undefined ? wholeTarget(target) : await fileOfTarget(target, options.file);
+      const file = options.file ?? target.live?.file;
+      const what = file === undefined ? wholeTarget(target) : await fileOfTarget(target, file);
       checkAttempts(what, options);
       const result = await salvageTo(what, out, {
         ...(await choices(target, options, what.size)),
@@ -83,12 +83,11 @@ export const salvage: CommandModule<Options> = {
       });
       await target.device.flush();
       const totals = target.device.poison.totals();
-      const missing =
-        options.file === undefined ? missingBytes(await findDamage(target)) : result.bad;
+      const missing = file === undefined ? missingBytes(await findDamage(target)) : result.bad;
       const document = {
         schema: "theriac.salvage/1",
         target: source,
-        file: options.file ?? null,
+        file: file ?? null,
         output: out,
         ...result,
         missing,

@@ -14,6 +14,7 @@ export interface DonorOptions extends PoisonOption {
   readonly trust: Trust;
   readonly free?: boolean;
   readonly digest?: string;
+  readonly live?: boolean;
 }
 
 /** Adds `--poison FILE`. */
@@ -24,9 +25,17 @@ export function addPoisonOption(command: Command): Command {
   );
 }
 
+/** Adds `--live`. */
+export function addLiveFlag(command: Command): Command {
+  return command.option(
+    "--live",
+    "the file's own bytes on its mounted file system are meant, and no image in it (default: where the kernel lists damage in it)",
+  );
+}
+
 /** Adds what a plan is made with. `--from A B` and `--from A --from B` are the same. */
 export function addDonorOptions(command: Command): Command {
-  return addPoisonOption(command)
+  return addLiveFlag(addPoisonOption(command))
     .addOption(
       new Option(
         "--from <donor...>",

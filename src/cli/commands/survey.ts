@@ -1,21 +1,16 @@
 /** theriac survey: which bytes of which files are gone. */
 import type { Command } from "commander";
-import {
-  givenUp,
-  openTarget,
-  RepairLog,
-  survey as surveyTarget,
-  type Survey,
-} from "../../rescue/index.ts";
+import { givenUp, RepairLog, survey as surveyTarget, type Survey } from "../../rescue/index.ts";
+import { nodeFiles } from "../../os/index.ts";
 import type { CommandContext, CommandModule } from "../command.ts";
 import { printable } from "../style.ts";
 import { formatTotals } from "../totals.ts";
 import { damageTables } from "./damage-table.ts";
+import { addLiveOption, openChosen, type LiveOption } from "./live-option.ts";
 import { placeLog, type PlacedLog } from "./kernel-log-option.ts";
 import { wrapped } from "./plan-table.ts";
-import { addPoisonOption, type PoisonOption } from "./shared-options.ts";
 
-interface Options extends PoisonOption {
+interface Options extends LiveOption {
   readonly log?: string;
   readonly logDevice?: string;
   readonly scan?: boolean;
@@ -24,7 +19,12 @@ interface Options extends PoisonOption {
 /** The verb. */
 export const survey: CommandModule<Options> = {
   configure(command: Command) {
-    addPoisonOption(command.argument("<image>", "a raw file, a whole disk, or one file system"))
+    addLiveOption(
+      command.argument(
+        "<image>",
+        "a raw file, a whole disk, or one file system; a block device; a file of a mounted file system",
+      ),
+    )
       .option(
         "--log <file>",
         "kernel lines (dmesg, journalctl) whose errors are surveyed too; - is stdin",
@@ -33,10 +33,7 @@ export const survey: CommandModule<Options> = {
       .option("--scan", "read everything first, so that latent errors become known");
   },
   async run(context, { args: [image = ""], options }) {
-    const target = await openTarget(
-      image,
-      options.poison === undefined ? {} : { poison: options.poison },
-    );
+    const target = await openChosen(image, options);
     try {
       const chosen = options.logDevice === undefined ? {} : { device: options.logDevice };
       const log =
@@ -47,7 +44,7 @@ export const survey: CommandModule<Options> = {
         onProgress: (event) => context.progress.show(event),
         checkpoint: () => context.checkpoint(),
       });
-      const given = await givenUp(target, new RepairLog(image));
+      const given = await givenUp(target, new RepairLog(image, nodeFiles, target.live?.statePath));
       const acknowledged = given.reduce((sum, { length }) => sum + length, 0);
       return {
         exitCode: result.missing > 0 ? 1 : 0,

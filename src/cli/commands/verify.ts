@@ -4,13 +4,13 @@ import {
   findDamage,
   givenUp,
   openDonor,
-  openTarget,
   refuseItself,
   RepairLog,
   verify as verifyTarget,
   verifyExitCode,
   type Verification,
 } from "../../rescue/index.ts";
+import { nodeFiles } from "../../os/index.ts";
 import type { CommandContext, CommandModule } from "../command.ts";
 import { printable } from "../style.ts";
 import { formatTotals } from "../totals.ts";
@@ -21,9 +21,9 @@ import {
   type ManifestOptions,
 } from "./manifest-option.ts";
 import { wrapped } from "./plan-table.ts";
-import { addPoisonOption, type PoisonOption } from "./shared-options.ts";
+import { addLiveOption, openChosen, type LiveOption } from "./live-option.ts";
 
-interface Options extends PoisonOption, ManifestOptions {
+interface Options extends LiveOption, ManifestOptions {
   readonly against?: string;
 }
 
@@ -31,7 +31,7 @@ interface Options extends PoisonOption, ManifestOptions {
 export const verify: CommandModule<Options> = {
   configure(command: Command) {
     addManifestOptions(
-      addPoisonOption(
+      addLiveOption(
         command.argument("<image>", "a raw file, a whole disk, or one file system"),
       ).option("--against <donor>", "tree, image or URL to compare every file with"),
     );
@@ -44,12 +44,12 @@ export const verify: CommandModule<Options> = {
         ? undefined
         : await openDonor(options.against, { target: image });
     try {
-      const target = await openTarget(
-        image,
-        options.poison === undefined ? {} : { poison: options.poison },
-      );
+      const target = await openChosen(image, options);
       try {
-        const given = await givenUp(target, new RepairLog(image));
+        const given = await givenUp(
+          target,
+          new RepairLog(image, nodeFiles, target.live?.statePath),
+        );
         const result = await verifyTarget(target, donor, {
           givenUp: given,
           onProgress: (event) => context.progress.show(event),

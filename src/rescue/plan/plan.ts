@@ -183,6 +183,8 @@ function refusalOf(planner: Planner, damage: Damage): string | undefined {
   if (map?.journal.pending === true) {
     return `the journal still holds changes, so an owner may have moved (${map.journal.message}): mount and unmount the file system, or run ${map.checker}, then repair`;
   }
+  const refusal = damage.owners.find((owner) => owner.refusal !== undefined)?.refusal;
+  if (refusal !== undefined) return refusal;
   const inodes = new Set(
     damage.owners
       .filter(({ kind }) => kind !== "slack" && kind !== "free")

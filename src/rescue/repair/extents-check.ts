@@ -40,12 +40,16 @@ export async function extentHashes(
     if (volume?.map === undefined) continue;
     const map =
       how.reopen === true
-        ? await openFileMap(target.device, { offset: volume.offset, length: volume.length })
+        ? ((await volume.map.reopen?.()) ??
+          (await openFileMap(target.device, { offset: volume.offset, length: volume.length })))
         : volume.map;
     for (const inode of numbers) {
       const extents = await map.extents(inode, { pastEnd: true });
       if (extents.length === 0 || extents.some(({ kind }) => kind === "unknown")) continue;
-      hashes.set(`${index}:${inode}`, sha256(Buffer.from(JSON.stringify(extents))));
+      hashes.set(
+        `${index}:${inode}`,
+        sha256(Buffer.from(JSON.stringify(extents) + ((await map.placement?.(inode)) ?? ""))),
+      );
     }
   }
   return hashes;

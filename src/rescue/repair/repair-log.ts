@@ -13,8 +13,14 @@
  */
 import { createHash } from "node:crypto";
 import { StorageError } from "../../base/index.ts";
-import { isNbdUri, makeStateDirectory, parseNbdUri, remotePath } from "../../device/index.ts";
-import { nodeFiles, type HostFile, type HostFiles } from "../../os/index.ts";
+import {
+  blockStatePath,
+  isNbdUri,
+  makeStateDirectory,
+  parseNbdUri,
+  remotePath,
+} from "../../device/index.ts";
+import { blockNodeOf, nodeFiles, type HostFile, type HostFiles } from "../../os/index.ts";
 import { sidecarPath } from "../../poison/index.ts";
 import { replaceText } from "../durable-text.ts";
 import { planText, type Plan } from "../plan/plan-file.ts";
@@ -27,21 +33,23 @@ export class RepairLog {
   readonly planPath: string;
   readonly keptPath: string;
   readonly files: HostFiles;
-  readonly #isRemote: boolean;
+  readonly #isElsewhere: boolean;
   #file: HostFile | undefined;
   #failure: unknown;
   #torn = false;
 
-  /** @param image the image or stack that the log is of: links are followed, as its list does; of an export the log is in the state directory */
-  constructor(image: string, files: HostFiles = nodeFiles) {
+  /**
+   * @param image the image or stack that the log is of: links are followed, as its list does; of an export, or a block device, the log is in the state directory
+   * @param beside of a live target: where its list is
+   */
+  constructor(image: string, files: HostFiles = nodeFiles, beside?: string) {
     this.files = files;
-    this.#isRemote = isNbdUri(image);
-    const beside = this.#isRemote
-      ? remotePath(parseNbdUri(image))
-      : sidecarPath(files.real?.(image) ?? image);
-    this.path = `${beside}.log`;
-    this.planPath = `${beside}.plan`;
-    this.keptPath = `${beside}.kept`;
+    const elsewhere = beside ?? stateOf(image, files);
+    this.#isElsewhere = elsewhere !== undefined;
+    const list = elsewhere ?? sidecarPath(files.real?.(image) ?? image);
+    this.path = `${list}.log`;
+    this.planPath = `${list}.plan`;
+    this.keptPath = `${list}.kept`;
   }
 
   /** The number that the next run gets. */
@@ -51,7 +59,7 @@ export class RepairLog {
 
   /** Puts a plan beside the log, durably. @returns the SHA-256 of its text */
   keepPlan(plan: Plan): string {
-    if (this.#isRemote) makeStateDirectory();
+    if (this.#isElsewhere) makeStateDirectory();
     const hash = createHash("sha256");
     replaceText(
       this.files,
@@ -82,7 +90,7 @@ export class RepairLog {
 
   /** Appends bytes that an undo is about to take away. Durable on return. @returns where they begin in the file of kept bytes */
   keepBytes(parts: readonly Uint8Array[]): readonly number[] {
-    if (this.#isRemote) makeStateDirectory();
+    if (this.#isElsewhere) makeStateDirectory();
     const file = openOrCreate(this.files, this.keptPath);
     try {
       let offset = file.size();
@@ -106,7 +114,7 @@ export class RepairLog {
 
   #open(): HostFile {
     if (this.#file !== undefined) return this.#file;
-    if (this.#isRemote) makeStateDirectory();
+    if (this.#isElsewhere) makeStateDirectory();
     const file = openOrCreate(this.files, this.path);
     const size = file.size();
     const last = new Uint8Array(1);
@@ -114,6 +122,14 @@ export class RepairLog {
     this.#file = file;
     return file;
   }
+}
+
+/** Where the list is of what has none beside it: an export, a block device of this machine. */
+function stateOf(image: string, files: HostFiles): string | undefined {
+  if (isNbdUri(image)) return remotePath(parseNbdUri(image));
+  if (files !== nodeFiles || files.info(image)?.kind !== "block") return undefined;
+  const node = blockNodeOf(image);
+  return node === undefined ? undefined : blockStatePath(node);
 }
 
 /** Opens a file for writing; a new one's name is durable. */

@@ -12,7 +12,7 @@ import { Journal } from "./journal.ts";
 import type { RepairLog } from "./repair-log.ts";
 import { settledSteps, type InterruptedRepair } from "./resume.ts";
 import { findDamage, missingBytes } from "../damage.ts";
-import { describeTarget } from "../open-target.ts";
+import { describeTarget } from "../describe-target.ts";
 import { makePlan, type PlanOptions } from "../plan/plan.ts";
 import type { Plan, PlanStep } from "../plan/plan-file.ts";
 import type { Target } from "../target.ts";
@@ -92,11 +92,11 @@ export async function repair(on: RepairParts, options: RepairOptions = {}): Prom
   const rounds: Round[] = first === undefined ? [] : [first];
   const before = first?.plan.totals ?? on.target.device.poison.totals();
   let target = on.target;
-  if (first !== undefined) target = await describeTarget(target.device, { path: target.path });
+  if (first !== undefined) target = await describedAgain(target);
   while (mayGoOn(rounds, given)) {
     const plan = on.plan ?? (await makePlan(target, on.donors, options));
     rounds.push(await newRound({ ...on, target }, { plan, given }, options));
-    target = await describeTarget(target.device, { path: target.path });
+    target = await describedAgain(target);
   }
   const { plan } = rounds.at(-1) as Round;
   return {
@@ -111,6 +111,11 @@ export async function repair(on: RepairParts, options: RepairOptions = {}): Prom
     moved: rounds.flatMap(({ moved }) => moved),
     steps: stepsOf(rounds),
   };
+}
+
+/** The same target as it is after a round. */
+async function describedAgain(target: Target): Promise<Target> {
+  return target.live?.again?.() ?? (await describeTarget(target.device, { path: target.path }));
 }
 
 /** Whether another round is worth it: a first one always, later ones only where owners were told, and never beside a plan that was given. */

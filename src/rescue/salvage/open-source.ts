@@ -3,8 +3,10 @@
  */
 import { RangeSet, type ByteRange } from "../../base/index.ts";
 import { openLiveDevice } from "../../device/index.ts";
-import { nodeFiles } from "../../os/index.ts";
-import { describeTarget, openTarget, readPoisonListFor } from "../open-target.ts";
+import { blockNodeOf, nodeFiles } from "../../os/index.ts";
+import { kernelList, type KernelList, type StateRange } from "../../poison/index.ts";
+import { describeTarget } from "../describe-target.ts";
+import { openTarget, readPoisonListFor } from "../open-target.ts";
 import type { Target } from "../target.ts";
 
 /** How a source is opened. */
@@ -23,20 +25,47 @@ export interface OpenSourceOptions {
  * @throws {StorageError} as `openTarget`
  */
 export async function openSource(path: string, options: OpenSourceOptions = {}): Promise<Target> {
-  const { poison, limitMs } = options;
-  const isLive = options.direct === true || nodeFiles.info(path)?.kind === "block";
-  if (!isLive) return openTarget(path, { map: true, ...(poison === undefined ? {} : { poison }) });
+  const { poison } = options;
+  const isBlock = nodeFiles.info(path)?.kind === "block";
+  if (options.direct !== true && !isBlock)
+    return await openTarget(path, { map: true, ...(poison === undefined ? {} : { poison }) });
+  return await openByAttempts(path, options, isBlock);
+}
+
+async function openByAttempts(
+  path: string,
+  { poison, limitMs }: OpenSourceOptions,
+  isBlock: boolean,
+): Promise<Target> {
   const list = poison === undefined ? undefined : await readPoisonListFor(path, poison);
+  const kernel = isBlock ? kernelListOf(path) : undefined;
   const device = await openLiveDevice(path, {
-    ...(list === undefined ? {} : { poison: list.ranges }),
+    poison: [...(list?.ranges ?? []), ...poisonedIn(kernel)],
     ...(limitMs === undefined ? {} : { limitMs }),
   });
   try {
-    return await describeTarget(device, { path, notes: list?.notes ?? [] });
+    return await describeTarget(device, {
+      path,
+      notes: [...(list?.notes ?? []), ...(kernel?.notes ?? [])],
+    });
   } catch (error) {
     device.close();
     throw error;
   }
+}
+
+function poisonedIn(kernel: KernelList | undefined): readonly StateRange[] {
+  return (kernel?.ranges ?? []).map(({ offset, length }) => ({
+    offset,
+    length,
+    state: "poisoned",
+  }));
+}
+
+/** What the kernel lists of a block device. */
+function kernelListOf(path: string): KernelList | undefined {
+  const node = blockNodeOf(path);
+  return node === undefined ? undefined : kernelList(node);
 }
 
 /**
