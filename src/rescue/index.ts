@@ -135,3 +135,4 @@ export { formatTextfile, writeTextfile } from "./watch/textfile.ts";
 export { watch, type StandingRepair, type WatchOptions } from "./watch/watch.ts";
 export type { EventRange, WatchChange, WatchEvent } from "./watch/watch-event.ts";
 export type { TargetStatus } from "./watch/watched-target.ts";
+export { ndctlScrub } from "./lists/ndctl-scrub.ts";

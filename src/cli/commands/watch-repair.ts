@@ -1,10 +1,9 @@
 /**
  * watch-repair: the standing repair of `watch --repair`: the repair of the command of that name, from donors that prove what they have, without anybody at hand.
  *
- * Nothing is written on a device that somebody uses (mounted, or part of another device): its exclusive opening says so. A target that another process holds is
- * tried again at the next look. Every step stands in the log, as always.
+ * Nothing is written on a device that somebody uses (mounted, or part of another device). A target that another process holds is tried again at the next look.
+ * Every step stands in the log, as always.
  */
-import { closeSync, constants, openSync, statSync } from "node:fs";
 import { StorageError } from "../../base/index.ts";
 import {
   closeDonors,
@@ -16,6 +15,8 @@ import {
   type Repair,
   type StandingRepair,
 } from "../../rescue/index.ts";
+import { nodeFiles } from "../../os/index.ts";
+import { donorNames } from "./live-option.ts";
 
 /** What it repairs from. */
 export interface StandingRepairOptions {
@@ -31,37 +32,22 @@ export function standingRepair(
 ): (path: string) => Promise<StandingRepair> {
   return async (path) => {
     try {
-      refuseUsed(path);
       return outcome(await repairOnce(path, options));
     } catch (error) {
       if (!(error instanceof StorageError)) throw error;
-      const isHeld = error.code === "EBUSY" && error.syscall === "flock";
+      // locked, or open: its holder goes away; mounted, or part of another device, is no matter of waiting
+      const isHeld = error.code === "EBUSY" && error.syscall !== "open";
       return { kind: isHeld ? "later" : "refused", why: error.message };
     }
   };
 }
 
-/** Whether somebody uses a block device: the kernel refuses its exclusive opening then. @throws {StorageError} EBUSY */
-function refuseUsed(path: string): void {
-  if (statSync(path, { throwIfNoEntry: false })?.isBlockDevice() !== true) return;
-  try {
-    closeSync(openSync(path, constants.O_RDONLY | constants.O_EXCL));
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EBUSY") throw error;
-    throw new StorageError(
-      "EBUSY",
-      `Cannot repair ${path}: it is mounted, or part of another device`,
-      { path, syscall: "open", cause: error },
-    );
-  }
-}
-
 async function repairOnce(path: string, options: StandingRepairOptions): Promise<Repair> {
   const { from, digest, checkpoint } = options;
-  const log = new RepairLog(path);
   const target = await openTarget(path, { access: "write" });
+  const log = new RepairLog(path, nodeFiles, target.live?.statePath);
   try {
-    const donors = await openDonors(from, { target: path });
+    const donors = await openDonors(donorNames(target, from), { target: path });
     try {
       return await repair(
         { target, donors, log },

@@ -10,16 +10,19 @@
  * | `/dev/cxl/mem*`, which is no block device | `cxl list -L` |
  */
 import { statSync } from "node:fs";
-import { intersect, RangeSet, StorageError, type ByteRange } from "../../base/index.ts";
+import { difference, intersect, RangeSet, StorageError, type ByteRange } from "../../base/index.ts";
 import {
   blockNodeNamed,
   blockNodeOf,
+  nodeFiles,
   runProgram,
   type BlockNode,
   type ProgramRunner,
   type SysfsOptions,
 } from "../../os/index.ts";
-import { kernelList } from "../../poison/index.ts";
+import { blockStatePath } from "../../device/index.ts";
+import { kernelList, openPoisonStore } from "../../poison/index.ts";
+import { unlockedFiles } from "../unlocked-files.ts";
 import { cxlList, ndctlList } from "./json-lists.ts";
 import type { ListSource, SourceAnswer } from "./list-source.ts";
 import { nvmeLbaStatus } from "./nvme-lba-status.ts";
@@ -47,7 +50,12 @@ export function listedDevice(
   if (memdev !== undefined)
     return { size: 0, sources: [cxlList(memdev, options.run ?? runProgram)] };
   const node = blockNodeOf(path, options);
-  return node && { size: node.size, sources: blockSources(node, options) };
+  return (
+    node && {
+      size: node.size,
+      sources: [...blockSources(node, options), ...rememberedSources(node)],
+    }
+  );
 }
 
 /** The sources of a block device. */
@@ -59,9 +67,10 @@ export function blockSources(
   const { disk, logicalBlock } = node;
   const size = node.partition === undefined ? node.size : blockNodeNamed(disk, options).size;
   const whole = { path: `/dev/${disk.replaceAll("!", "/")}`, blockSize: logicalBlock, size };
-  const sources: ListSource[] = [];
   const isListed = readKernel(node, options).absent !== true;
-  if (isListed) sources.push({ name: KERNEL, read: async () => readKernel(node, options) });
+  const sources: ListSource[] = isListed
+    ? [{ name: KERNEL, read: async () => readKernel(node, options) }]
+    : [];
   const program = /^pmem\d/.test(disk)
     ? isListed
       ? undefined
@@ -92,6 +101,32 @@ function readKernel(
   }
 }
 
+/** What Theriac itself remembers of a device: bytes that a heal cleared, and that got no data since. What is remembered as bad the kernel knows better. */
+function rememberedSources(node: BlockNode): readonly ListSource[] {
+  const path = blockStatePath(node);
+  if (nodeFiles.info(path) === undefined) return [];
+  return [{ name: REMEMBERED, read: async () => readRemembered(path, node.size) }];
+}
+
+const REMEMBERED = "remembered";
+
+function readRemembered(path: string, size: number): SourceAnswer {
+  try {
+    const store = openPoisonStore(unlockedFiles, { path, size });
+    try {
+      const lost: ByteRange[] = [];
+      for (const { offset, length, state } of store.list.bad({ offset: 0, length: size }))
+        if (state === "lost") lost.push({ offset, length });
+      return { source: REMEMBERED, ranges: [], lost, incomplete: false, notes: [] };
+    } finally {
+      store.close();
+    }
+  } catch (error) {
+    if (!(error instanceof StorageError)) throw error;
+    return { source: REMEMBERED, why: error.message, absent: false };
+  }
+}
+
 /** "mem0" of `/dev/cxl/mem0`. */
 function memdevOf(path: string): string | undefined {
   const name = /^\/dev\/cxl\/(mem\d+)$/.exec(path)?.[1];
@@ -117,9 +152,26 @@ function within(source: ListSource, { start, size }: BlockNode): ListSource {
   };
 }
 
+/** What programs name of a device beside the kernel's own list, for who reads that himself: in bytes of the device, with notes on programs that failed. */
+export async function programList(
+  node: BlockNode,
+  options: DeviceListOptions = {},
+): Promise<Pick<DeviceList, "ranges" | "notes">> {
+  const sources = blockSources(node, options).filter(({ name }) => name !== KERNEL);
+  const { ranges, answers } = await readDeviceLists(sources);
+  const notes = answers.flatMap((answer) => {
+    if ("why" in answer) return answer.absent ? [] : [`${answer.source}: ${answer.why}`];
+    return answer.notes.map((note) => `${answer.source}: ${note}`);
+  });
+  return { ranges, notes };
+}
+
 /** All lists of a device as one. */
 export interface DeviceList {
   readonly ranges: readonly ByteRange[];
+  readonly lost: readonly ByteRange[];
+  /** Bytes of the device, where only a list tells. */
+  readonly size: number | undefined;
   /** Whether there may be more: a list says so, or one that is there could not be read, or the device has none. */
   readonly incomplete: boolean;
   readonly notes: readonly string[];
@@ -134,6 +186,8 @@ export async function readDeviceLists(
   const answers: SourceAnswer[] = [];
   for (const source of sources) answers.push(await source.read(signal));
   const all = new RangeSet();
+  const lost = new RangeSet();
+  let size: number | undefined;
   const notes: string[] = [];
   let incomplete = !answers.some((answer) => "ranges" in answer);
   for (const answer of answers) {
@@ -143,8 +197,10 @@ export async function readDeviceLists(
       continue;
     }
     for (const { offset, length } of answer.ranges) all.add(offset, length);
+    for (const { offset, length } of answer.lost ?? []) lost.add(offset, length);
+    size ??= answer.size;
     notes.push(...answer.notes.map((note) => `${answer.source}: ${note}`));
     incomplete ||= answer.incomplete;
   }
-  return { ranges: [...all], incomplete, notes, answers };
+  return { ranges: [...difference(all, lost)], lost: [...lost], size, incomplete, notes, answers };
 }

@@ -32,12 +32,14 @@ export function cxlList(memdev: string, run: ProgramRunner): ListSource {
       const answer = await run(["cxl", "list", "-m", memdev, "-L"], limited(signal));
       if (answer.kind !== "ended" || answer.status !== 0) return noAnswer("cxl", "cxl", answer);
       const text = answer.stdout.toString("utf8");
-      return await parsed("cxl", async () => {
-        const size = memdevSize(text, memdev);
+      let size: number | string = 0;
+      const list = await parsed("cxl", async () => {
+        size = memdevSize(text, memdev);
         return typeof size === "string"
           ? size
           : await parseCxl(text, { size, device: memdev, name: "cxl list -L" });
       });
+      return "ranges" in list ? { ...list, size } : list;
     },
   };
 }

@@ -12,6 +12,10 @@ export type SourceAnswer =
       readonly source: string;
       /** Bad bytes of the device: ascending, apart from each other. */
       readonly ranges: readonly ByteRange[];
+      /** Bytes that were cleared, and have no data yet. @default none */
+      readonly lost?: readonly ByteRange[];
+      /** Bytes of the device, where only its list tells. */
+      readonly size?: number;
       /** Whether the list says, or shows, that there is more than it names. */
       readonly incomplete: boolean;
       /** Sentences for people. */
@@ -27,7 +31,7 @@ export type SourceAnswer =
 
 /** One that can be asked, again and again. */
 export interface ListSource {
-  /** "badblocks", "md bad_blocks", "ndctl", "cxl", "nvme", "sg_get_lba_status". */
+  /** "kernel", "remembered", "ndctl", "cxl", "nvme get-lba-status", "sg_get_lba_status". */
   readonly name: string;
   /** Asks. Never rejects for what the world does. */
   read(signal?: AbortSignal): Promise<SourceAnswer>;

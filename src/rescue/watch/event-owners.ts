@@ -7,10 +7,10 @@ import { RangeSet, StorageError } from "../../base/index.ts";
 import { openImage } from "../../mapper/index.ts";
 import type { HostFiles } from "../../os/index.ts";
 import { ownersOf } from "../damage.ts";
-import { describeTarget } from "../open-target.ts";
+import { describeTarget } from "../describe-target.ts";
 import type { Target } from "../target.ts";
 import type { BadSets } from "./list-change.ts";
-import { unlockedFiles } from "./unlocked-files.ts";
+import { unlockedFiles } from "../unlocked-files.ts";
 import { EVENT_FILES, EVENT_RANGES, type EventRange, type WatchEvent } from "./watch-event.ts";
 
 /** What of an event is about ranges. */
@@ -42,6 +42,19 @@ export function plainRanges(sets: BadSets): EventRanges {
   const { first, count } = rangesOf(sets);
   const bytes = sets.poisoned.byteLength + sets.lost.byteLength;
   return { bytes, rangeCount: count, ranges: first, files: [], fileCount: 0 };
+}
+
+/** An event's ranges in a live file: its own bytes. */
+export function fileRanges(path: string, sets: BadSets): EventRanges {
+  const plain = plainRanges(sets);
+  const owner = { kind: "file", what: "data", why: "Content of the file", paths: [path] } as const;
+  const ranges = plain.ranges.map(({ offset, length, state }) => ({
+    offset,
+    length,
+    state,
+    owners: [{ ...owner, ranges: [{ offset, length }] }],
+  }));
+  return { ...plain, ranges, files: [path], fileCount: 1 };
 }
 
 /** Opens targets for their owners. */

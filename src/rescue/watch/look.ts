@@ -18,7 +18,8 @@ import {
 import { listedDevice, type ListedDevice } from "../lists/device-lists.ts";
 import type { SourceAnswer } from "../lists/list-source.ts";
 import { badOf, noneBad, type BadSets } from "./list-change.ts";
-import { unlockedFiles } from "./unlocked-files.ts";
+import { LiveLook } from "./live-look.ts";
+import { unlockedFiles } from "../unlocked-files.ts";
 
 /** One list of a target. */
 export interface SeenList {
@@ -32,6 +33,8 @@ export interface SeenList {
 export type Look =
   | {
       readonly kind: "seen";
+      /** Whether the ranges are those of one live file, and not of a device. @default false */
+      readonly isFile?: boolean;
       /** Bytes of the target; 0 where nobody says. */
       readonly size: number;
       readonly lists: readonly SeenList[];
@@ -61,6 +64,7 @@ export class Looker {
   readonly path: string;
   readonly #options: LookOptions;
   readonly #files: HostFiles;
+  readonly #live: LiveLook;
   /** The image and its list, when they were read last. */
   #stamp = "";
   /** The same when what was read was not believed. */
@@ -70,6 +74,7 @@ export class Looker {
     this.path = path;
     this.#options = options;
     this.#files = options.files ?? unlockedFiles;
+    this.#live = new LiveLook(path);
   }
 
   /** Looks. Rejects with our own bugs only. */
@@ -78,6 +83,8 @@ export class Looker {
       return await this.#look();
     } catch (error) {
       if (!(error instanceof StorageError)) throw error;
+      // somebody is at work on it: it is there, and is looked at when he is done
+      if (error.code === "EBUSY") return { kind: "same" };
       this.#stamp = "";
       return { kind: "gone", why: error.message };
     }
@@ -93,9 +100,15 @@ export class Looker {
       return seenDevice(listed.size, answers);
     }
     const view = await served?.(this.path);
-    if (view === undefined) return this.#image();
-    this.#stamp = "";
-    return seenList(view);
+    if (view !== undefined) {
+      this.#stamp = "";
+      return seenList(view);
+    }
+    const live = await this.#live.look();
+    if (live === "same") return { kind: "same" };
+    if (live === undefined) return this.#image();
+    const list = { source: "kernel", bad: live.bad, incomplete: false };
+    return { kind: "seen", ...live, lists: [list], failures: [], absent: [], isFile: true };
   }
 
   /** A stack or an export: it is opened, and asked. */
@@ -171,7 +184,8 @@ function seenList(view: PoisonView, size = view.size): Look {
   };
 }
 
-function seenDevice(size: number, answers: readonly SourceAnswer[]): Look {
+function seenDevice(known: number, answers: readonly SourceAnswer[]): Look {
+  let size = known;
   const lists: SeenList[] = [];
   const failures: { source: string; why: string }[] = [];
   const absent: { source: string; why: string }[] = [];
@@ -181,8 +195,10 @@ function seenDevice(size: number, answers: readonly SourceAnswer[]): Look {
       (answer.absent ? absent : failures).push({ source, why: answer.why });
       continue;
     }
+    size = answer.size ?? size;
     const bad = noneBad();
     for (const range of answer.ranges) bad.poisoned.add(range.offset, range.length);
+    for (const range of answer.lost ?? []) bad.lost.add(range.offset, range.length);
     lists.push({ source, bad, incomplete: answer.incomplete });
   }
   return { kind: "seen", size, lists, failures, absent };

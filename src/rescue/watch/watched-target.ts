@@ -6,7 +6,7 @@
  */
 import { RangeSet } from "../../base/index.ts";
 import type { PoisonTotals } from "../../poison/index.ts";
-import { ownedRanges, plainRanges, type EventRanges } from "./event-owners.ts";
+import { fileRanges, ownedRanges, plainRanges, type EventRanges } from "./event-owners.ts";
 import {
   bytesOf,
   changeBetween,
@@ -105,6 +105,7 @@ export class WatchedTarget {
   async rangesOf(sets: BadSets): Promise<EventRanges> {
     const { owners = true, files } = this.#options;
     if (!owners || isEmpty(sets)) return plainRanges(sets);
+    if (this.#seen?.isFile === true) return fileRanges(this.path, sets);
     const known = this.#seen?.totals === undefined ? { known: this.#bad } : {};
     return await ownedRanges(this.path, sets, {
       ...known,

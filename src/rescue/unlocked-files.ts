@@ -4,8 +4,8 @@
  * A list is read beside its writer safely: its log only grows, each frame has a checksum, and a new log comes by rename. A frame that is half written is a torn
  * tail, which a reader leaves aside. Nothing is written: an opening for writing is refused.
  */
-import { assert } from "../../base/index.ts";
-import { nodeFiles, type HostFiles } from "../../os/index.ts";
+import { assert } from "../base/index.ts";
+import { nodeFiles, type HostFiles } from "../os/index.ts";
 
 /** Files without locks. */
 export const unlockedFiles: HostFiles = {
