@@ -95,7 +95,7 @@ theriac dax.log log /tmp/data/book
 whole_page=$(sector $data/book 5)
 one_sector=$(($(sector $data/book 9) + 1))
 umount $data
-dd if=/dev/$pmem of=/tmp/pmem.img bs=1M 2>/dev/null
+dd if=/dev/$pmem of=/tmp/pmem.img bs=1M 2>/dev/null || echo "the device cannot be read"
 poison $whole_page 8
 poison $one_sector 1
 cat $list >/shared/raw.list

@@ -32,12 +32,12 @@ export {
 } from "./fault-plan.ts";
 export { CLEAR_KINDS, type ImageSettings } from "./image-settings.ts";
 export { LiveDevice, openLiveDevice, type OpenLiveOptions } from "./live-device.ts";
-export { LiveMedia, type DeviceBelow, type LiveMediaParts } from "./live-media.ts";
+export { LiveMedia, reshape, type DeviceBelow, type LiveMediaParts } from "./live-media.ts";
 export {
   blockStatePath,
   fileStatePath,
   openLiveState,
-  sizeKeeper,
+  shapeKeeper,
   type LiveState,
 } from "./live-state.ts";
 export { MediaDevice, type MediaDeviceOptions } from "./media-device.ts";

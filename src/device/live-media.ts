@@ -3,7 +3,7 @@
  *
  * What can go wrong: one bad sector fails a whole page (DAX), so what the file does not give is asked of the device below, a sector at a time; a write that is
  * too short cannot clear, so all writes have whole clear units; the last page of a file reaches past its end, so a write of it makes the file longer for a moment
- * (`SizeKeeper` remembers the size over a crash); a program opens the file meanwhile (`mayWrite` asks); the kernel answers well, and still lists the range
+ * (`ShapeKeeper` remembers the size over a crash); a program opens the file meanwhile (`mayWrite` asks); the kernel answers well, and still lists the range
  * (`listed`): then it is not healed (R5). What is still bad after a crash is left as it is: another program must go on getting an error there, and no
  * marker of ours.
  */
@@ -27,9 +27,17 @@ export interface DeviceBelow {
   place(range: ByteRange): Iterable<ByteRange & { readonly at: number }>;
 }
 
-/** Remembers the size of a file while a write of its last page makes it longer. Durable on return, each. */
-export interface SizeKeeper {
-  begin(size: number): void;
+/** What a write must leave as it was: a file's size and times. */
+export interface FileShape {
+  readonly size: number;
+  /** Nanoseconds since 1970. */
+  readonly accessedNs: bigint;
+  readonly modifiedNs: bigint;
+}
+
+/** Remembers the shape of a file while a write of its last page makes it longer. Durable on return, each. */
+export interface ShapeKeeper {
+  begin(shape: FileShape): void;
   end(): void;
 }
 
@@ -46,9 +54,16 @@ export interface LiveMediaParts {
   /** Throws where nothing may be written any more. @default never */
   readonly mayWrite?: () => void;
   readonly below?: DeviceBelow | undefined;
-  readonly sizes?: SizeKeeper;
+  readonly shapes?: ShapeKeeper;
   /** Called by `close`, after everything else. */
   readonly closed?: () => void;
+}
+
+/** Gives a file the size and the times that it had, durably. @throws {StorageError} */
+export function reshape(file: DirectFile, shape: FileShape): void {
+  if (file.size() > shape.size) file.truncate(shape.size);
+  file.setTimes(shape);
+  file.sync();
 }
 
 /** A live medium, which closes its files. */
@@ -173,16 +188,16 @@ export class LiveMedia implements Media {
 
   /** The last page: the file is as long as before when this returns, also where the write fails. */
   #writePastEnd(bytes: Uint8Array, offset: number): void {
-    const { file, sizes } = this.#parts;
+    const { file, shapes } = this.#parts;
     if (file.kind === "block") return this.#store(bytes, offset);
-    sizes?.begin(this.#contentSize);
+    const shape = { ...file.stat(), size: this.#contentSize };
+    shapes?.begin(shape);
     try {
       this.#store(bytes, offset);
       file.sync();
     } finally {
-      file.truncate(this.#contentSize);
-      file.sync();
-      sizes?.end();
+      reshape(file, shape);
+      shapes?.end();
     }
   }
 

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { StorageError } from "../base/index.ts";
 import { nodeFiles, sysfsText, type BlockNode } from "../os/index.ts";
 import { createPoisonStore, openPoisonStore, type PoisonStore } from "../poison/index.ts";
-import type { SizeKeeper } from "./live-media.ts";
+import type { FileShape, ShapeKeeper } from "./live-media.ts";
 import { makeStateDirectory, stateDirectory } from "./nbd/remembered-list.ts";
 
 /** What names a block device for sure, in words: its WWID, serial number or namespace UUID; of one that has none its number. */
@@ -76,19 +76,19 @@ export function openLiveState(
   };
 }
 
-/** The keeper of a file's size, in a file beside its list. */
-export function sizeKeeper(path: string): SizeKeeper & {
-  /** The size that a crash left to be put back; `undefined` where there is none. @throws {StorageError} EBADMSG */
-  left(): number | undefined;
+/** The keeper of a file's shape, in a file beside its list. */
+export function shapeKeeper(path: string): ShapeKeeper & {
+  /** The shape that a crash left to be put back; `undefined` where there is none. @throws {StorageError} EBADMSG */
+  left(): FileShape | undefined;
 } {
-  const own = `${path}.size`;
+  const own = `${path}.shape`;
   return {
-    begin(size) {
+    begin({ size, accessedNs, modifiedNs }) {
       makeStateDirectory();
       nodeFiles.remove(own);
       const file = nodeFiles.open(own, { access: "create" });
       try {
-        file.writeSync(Buffer.from(`${size}\n`), 0);
+        file.writeSync(Buffer.from(`${size} ${accessedNs} ${modifiedNs}\n`), 0);
         file.sync();
       } finally {
         file.close();
@@ -103,10 +103,13 @@ export function sizeKeeper(path: string): SizeKeeper & {
       if (nodeFiles.info(own) === undefined) return undefined;
       const file = nodeFiles.open(own);
       try {
-        const bytes = new Uint8Array(32);
+        const bytes = new Uint8Array(128);
         const text = Buffer.from(bytes.subarray(0, file.readSync(bytes, 0))).toString();
         // Torn before it was durable: then nothing was written yet.
-        return /^\d+\n$/.test(text) ? Number(text) : undefined;
+        const match = /^(\d{1,16}) (-?\d{1,24}) (-?\d{1,24})\n$/.exec(text);
+        if (match === null) return undefined;
+        const [, size = "0", accessed = "0", modified = "0"] = match;
+        return { size: Number(size), accessedNs: BigInt(accessed), modifiedNs: BigInt(modified) };
       } catch (error) {
         throw new StorageError("EBADMSG", `Cannot read ${own}`, { path: own, cause: error });
       } finally {

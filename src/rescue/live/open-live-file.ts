@@ -19,7 +19,8 @@ import {
   LiveMedia,
   MediaDevice,
   openLiveState,
-  sizeKeeper,
+  reshape,
+  shapeKeeper,
   type Capabilities,
 } from "../../device/index.ts";
 import {
@@ -87,8 +88,8 @@ function targetOf(opened: Opened, options: OpenLiveOptions): Target {
   const { inode, bornNs } = file.stat();
   const rounded = roundUp(Math.max(file.size(), 1), unit);
   const statePath = fileStatePath(place.node, { inode, bornNs, size: rounded });
-  const sizes = sizeKeeper(statePath);
-  if (access === "write") putSizeBack(file, { sizes, unit });
+  const shapes = shapeKeeper(statePath);
+  if (access === "write") putShapeBack(file, { shapes, unit });
   const facts = factsOf(file, access);
   if (facts.size === 0)
     throw new StorageError("EBADMSG", `Cannot open ${path}: it is empty`, {
@@ -114,7 +115,7 @@ function targetOf(opened: Opened, options: OpenLiveOptions): Target {
     capabilities: capabilitiesOf(place, { access, unit, listsErrors: list.isListed }),
     listed: () => inThisFile(kernelList(place.node, system).ranges),
     mayWrite: () => checkAlone(path, lease),
-    sizes,
+    shapes,
     closed: () => lease?.end(),
     below:
       below.file === undefined
@@ -148,19 +149,16 @@ function targetOf(opened: Opened, options: OpenLiveOptions): Target {
   }
 }
 
-/** A write of the last page that a crash cut off left the file longer: it gets its size back. */
-function putSizeBack(
+/** A write of the last page that a crash cut off left the file longer: it gets its size and times back. */
+function putShapeBack(
   file: DirectFile,
-  how: { readonly sizes: ReturnType<typeof sizeKeeper>; readonly unit: number },
+  how: { readonly shapes: ReturnType<typeof shapeKeeper>; readonly unit: number },
 ): void {
-  const left = how.sizes.left();
+  const left = how.shapes.left();
   if (left === undefined) return;
   const now = file.size();
-  if (now > left && now <= roundUp(left, how.unit)) {
-    file.truncate(left);
-    file.sync();
-  }
-  how.sizes.end();
+  if (now >= left.size && now <= roundUp(left.size, how.unit)) reshape(file, left);
+  how.shapes.end();
 }
 
 /** @param access before a write what the page cache holds is written out, so that everything has its place */
