@@ -127,9 +127,13 @@ class WatchRound {
     if (result.kind === "later") return;
     const { kind, why } = result;
     yield target.event(kind, { why, ...(kind === "repaired" ? { bytes: result.bytes } : {}) });
-    yield* target.look();
-    // what is left of the list is what the donors do not have
-    this.#repaired.set(target, { version: target.version, ms });
+    let isNews = false;
+    for await (const event of target.look()) {
+      isNews ||= event.change !== "healed";
+      yield event;
+    }
+    // what is left of the list is what the donors do not have; what came meanwhile they were not asked for
+    if (!isNews) this.#repaired.set(target, { version: target.version, ms });
   }
 }
 

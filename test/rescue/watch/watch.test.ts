@@ -234,6 +234,25 @@ describe("watch() with a standing repair", () => {
     expect(told(events).slice(1)).toEqual(["refused", "refused"]);
   });
 
+  test("watch() repairs again what went bad while it was repairing", async () => {
+    const { path, at } = await watchedImage();
+    await inject(path, at)();
+    let calls = 0;
+    const repair = async (): Promise<StandingRepair> => {
+      calls += 1;
+      if (calls === 1) await inject(path, at + 512)();
+      return { kind: "refused", why: "failed 512" };
+    };
+    const events = await watchThrough([path], [nothing, nothing, nothing], { repair });
+    expect(calls).toBe(2);
+    expect(events.map(({ change }) => change)).toEqual([
+      "watching",
+      "refused",
+      "appeared",
+      "refused",
+    ]);
+  });
+
   test("watch() repairs nothing where nothing is bad", async () => {
     const { path } = await watchedImage();
     let calls = 0;
