@@ -1,82 +1,14 @@
 /** heal: files and devices of emulated persistent memory, surveyed, salvaged and healed by the project in the guest; looked at by the kernel's own programs. */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { SECTOR, type Prng } from "../../src/base/index.ts";
 import type { Checks } from "./checks.ts";
+import { namedIn, Told, type Repair, type Survey } from "./told.ts";
 
 const PAGE = 4096;
 /** Bytes of the file: the last page is a part of one. */
 const BOOK = 41 * PAGE + 1907;
-
-interface Survey {
-  readonly missing: number;
-  readonly totals: { readonly total: number; readonly poisoned: number; readonly lost: number };
-  readonly damage: readonly {
-    readonly offset: number;
-    readonly length: number;
-    readonly owners: readonly {
-      readonly kind: string;
-      readonly paths?: readonly string[];
-      readonly ranges: readonly { readonly offset: number; readonly length: number }[];
-    }[];
-  }[];
-}
-
-interface Repair {
-  readonly missing: number;
-  readonly moved: readonly string[];
-  readonly sums: Readonly<Record<string, number>>;
-  readonly steps: readonly { readonly outcome: string; readonly failure?: string }[];
-}
-
-/** What the guest left. */
-class Told {
-  readonly shared: string;
-  readonly #checks: Checks;
-
-  constructor(shared: string, checks: Checks) {
-    this.shared = shared;
-    this.#checks = checks;
-  }
-
-  text(name: string): string {
-    return readFileSync(join(this.shared, name), "utf8").trim();
-  }
-
-  /** Checks an exit code. @returns the document; `undefined` where it is another code */
-  // oxlint-disable-next-line typescript/no-unnecessary-type-parameters
-  document<T>(name: string, code: number): T | undefined {
-    const [status, said] = [this.text(`${name}.status`), this.text(`${name}.err`)];
-    const document = this.text(`${name}.json`);
-    this.#checks.is(
-      `${name}: ends with ${code}`,
-      status === String(code),
-      `${status}: ${said} ${document.slice(0, 1500)}`,
-    );
-    return status === String(code) ? (JSON.parse(document) as T) : undefined;
-  }
-
-  /** Checks the exit code of a program that is not ours. */
-  ended(name: string, code: number): void {
-    const status = this.text(`${name}.status`);
-    this.#checks.is(
-      `${name}: ends with ${code}`,
-      (status === "0") === (code === 0),
-      `${status}: ${this.text(name).slice(0, 300)}`,
-    );
-  }
-}
-
-/** Ranges of the book's content that a survey names. */
-function namedIn(survey: Survey, path: string): string {
-  const ranges = survey.damage.flatMap(({ owners }) =>
-    owners
-      .filter(({ kind, paths }) => kind === "file" && paths?.includes(path) === true)
-      .flatMap(({ ranges: found }) => found),
-  );
-  return JSON.stringify(ranges.map(({ offset, length }) => [offset, length]));
-}
 
 function checkFile(told: Told, checks: Checks, book: Buffer): void {
   const pages = Math.floor(BOOK / PAGE);
@@ -181,6 +113,78 @@ function checkRaw(told: Told, checks: Checks): void {
   told.ended("raw.equal", 0);
 }
 
+/** The lease and the crash, on page 12 of the file. */
+function checkInterrupted(told: Told, checks: Checks): void {
+  checks.is(
+    "lease: who opens the file waits, and nothing is written",
+    told.text("lease") === "bad 1\nEAGAIN\nEBUSY\nclose EBUSY" ||
+      told.text("lease") === "bad 1\nEAGAIN\nEBUSY",
+    told.text("lease"),
+  );
+  checks.is("lease: the kernel's list stays", told.text("lease.list") !== "");
+  told.ended("killed", 137);
+  checks.is("killed: nothing is healed", told.text("killed.list") === told.text("lease.list"));
+  const resumed = told.document<Repair>("resumed", 0);
+  if (resumed !== undefined) checks.is("resumed: nothing is missing", resumed.missing === 0);
+  checks.is("resumed: the kernel's list is empty", told.text("resumed.list") === "");
+  told.ended("resumed.equal", 0);
+}
+
+/** A stripe, a disk that lists nothing, and a mirror. */
+function checkStacks(told: Told, checks: Checks): void {
+  const stripe = told.document<Survey>("stripe.survey", 1);
+  const bad = [4, 5, 7].map((page) => [page * PAGE, 3 * SECTOR]);
+  if (stripe !== undefined)
+    checks.is(
+      "stripe.survey: the legs' lists are the file's bytes",
+      namedIn(stripe, "/book") === JSON.stringify(bad),
+      namedIn(stripe, "/book"),
+    );
+  told.document<Repair>("stripe.repair", 0);
+  checks.is(
+    "stripe.repair: the legs' lists are empty",
+    told.text("stripe.list") === "",
+    told.text("stripe.list"),
+  );
+  checks.is(
+    "stripe.repair: extents are the same (R8)",
+    told.text("stripe.before") === told.text("stripe.after"),
+  );
+  told.ended("stripe.equal", 0);
+  told.ended("dust.read", 1);
+  const dust = told.document<Survey>("dust.survey", 1);
+  const pages = Math.floor(BOOK / PAGE);
+  const sectors = [3 * PAGE, 20 * PAGE + 5 * SECTOR, pages * PAGE].map((at) => [at, SECTOR]);
+  if (dust !== undefined)
+    checks.is(
+      "dust.survey: reading finds the sectors",
+      namedIn(dust, "/book") === JSON.stringify(sectors),
+      namedIn(dust, "/book"),
+    );
+  told.document<Repair>("dust.repair", 0);
+  checks.is(
+    "dust.repair: no bad sector is left",
+    told.text("dust.count").includes(": 0"),
+    told.text("dust.count"),
+  );
+  told.ended("dust.equal", 0);
+  checks.is(
+    "dust.repair: size and time are the same",
+    told.text("dust.stat") === `${BOOK} 1700000000`,
+    told.text("dust.stat"),
+  );
+  const md = told.document<Survey>("md.survey", 1);
+  if (md !== undefined)
+    checks.is(
+      "md.survey: what both members list",
+      namedIn(md, "/book") === JSON.stringify([[6 * PAGE, 2 * SECTOR]]),
+      namedIn(md, "/book"),
+    );
+  console.log(
+    `  md.repair ended with ${told.text("md.repair.status")}; listed afterwards: ${told.text("md.after.list").replaceAll("\n", ", ") || "nothing"}`,
+  );
+}
+
 /** Boots once, heals, and checks. @param on the project's root, a folder of our own, and the disk with the runtime */
 export function checkHealing(
   checks: Checks,
@@ -191,11 +195,15 @@ export function checkHealing(
   mkdirSync(shared);
   const book = Buffer.from(prng.bytes(BOOK));
   writeFileSync(join(shared, "book"), book);
+  for (const name of ["lease.mjs", "killed.mjs"])
+    cpSync(join(on.root, "lab/live", name), join(shared, name));
   execFileSync(join(on.root, "lab/boot.sh"), [join(on.root, "lab/live/heal.sh"), shared], {
-    env: { ...process.env, DISKS: on.disk },
+    env: { TIMEOUT: "1500", ...process.env, DISKS: on.disk },
     stdio: ["ignore", "inherit", "inherit"],
   });
   const told = new Told(shared, checks);
   checkFile(told, checks, book);
+  checkInterrupted(told, checks);
   checkRaw(told, checks);
+  checkStacks(told, checks);
 }

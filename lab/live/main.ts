@@ -153,7 +153,7 @@ async function main(): Promise<void> {
   const disk = join(folder, "runtime.img");
   try {
     mkdirSync(shared);
-    makeRuntime(root, disk, ["/usr/bin/ndctl"]);
+    makeRuntime(root, disk, ["/usr/bin/ndctl", "/usr/sbin/dmsetup"]);
     const on = { root, folder, disk };
     if (values.only === undefined || values.only === "heal") checkHealing(checks, prng, on);
     if (values.only === undefined || values.only === "watch") checkWatching(checks, prng, on);

@@ -32,7 +32,14 @@ export {
 } from "./fault-plan.ts";
 export { CLEAR_KINDS, type ImageSettings } from "./image-settings.ts";
 export { LiveDevice, openLiveDevice, type OpenLiveOptions } from "./live-device.ts";
-export { LiveMedia, reshape, type DeviceBelow, type LiveMediaParts } from "./live-media.ts";
+export {
+  LiveMedia,
+  reshape,
+  type DeviceBelow,
+  type FileShape,
+  type LiveHandle,
+  type LiveMediaParts,
+} from "./live-media.ts";
 export {
   blockStatePath,
   fileStatePath,

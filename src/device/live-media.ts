@@ -20,9 +20,26 @@ import type { DirectFile } from "../os/index.ts";
 import type { Capabilities } from "./device.ts";
 import { NO_FAULTS, type Faults, type Media } from "./media.ts";
 
+/** An open file or device, past the page cache: `DirectFile` is one. */
+export type LiveHandle = Pick<
+  DirectFile,
+  | "path"
+  | "kind"
+  | "unit"
+  | "size"
+  | "stat"
+  | "read"
+  | "readSync"
+  | "writeSync"
+  | "sync"
+  | "truncate"
+  | "setTimes"
+  | "close"
+>;
+
 /** The device below a file: for what the file as a whole page does not give. */
 export interface DeviceBelow {
-  readonly file: DirectFile;
+  readonly file: LiveHandle;
   /** Where a range of the file lies there, piece by piece; pieces without a place are left out. */
   place(range: ByteRange): Iterable<ByteRange & { readonly at: number }>;
 }
@@ -43,7 +60,7 @@ export interface ShapeKeeper {
 
 /** What a live medium is made of. */
 export interface LiveMediaParts {
-  readonly file: DirectFile;
+  readonly file: LiveHandle;
   /** Bytes: of a file up to the end of its last block. */
   readonly size: number;
   /** Bytes of content: behind them zeros are read, and the file ends there after each write. @default size */
@@ -60,7 +77,7 @@ export interface LiveMediaParts {
 }
 
 /** Gives a file the size and the times that it had, durably. @throws {StorageError} */
-export function reshape(file: DirectFile, shape: FileShape): void {
+export function reshape(file: LiveHandle, shape: FileShape): void {
   if (file.size() > shape.size) file.truncate(shape.size);
   file.setTimes(shape);
   file.sync();

@@ -23,6 +23,7 @@ export {
   openDirectFile,
   type DirectFileOptions,
 } from "./direct-file.ts";
+export { askedOnce, dmTable, type DmTableOptions } from "./dm-table.ts";
 export { duplicateDescriptor } from "./duplicate.ts";
 export { type ExtentFlaw, type FileExtent, type FileExtentsOptions } from "./file-extents.ts";
 export type { FileFlags } from "./file-flags.ts";

@@ -1,6 +1,7 @@
 /**
  * KernelList: what the kernel itself lists as bad of a live block device, in bytes of that device: `badblocks` of its disk and, of
- * persistent memory, of its region; `bad_blocks` of md, for a member and for the mirror above.
+ * persistent memory, of its region; `bad_blocks` of md, for a member and for the mirror above; of a device-mapper table the lists of the devices below, where
+its rows only translate.
  *
  * A list that is there and empty is news too: `isListed` says that somebody keeps one. What could not be placed is told in `notes`, never left
  * aside in silence.
@@ -9,12 +10,16 @@ import { basename, dirname, join } from "node:path";
 import { endOf, intersect, intersection, RangeSet, SECTOR, type ByteRange } from "../base/index.ts";
 import {
   blockNodeNamed,
+  blockNodeNumbered,
+  dmTable,
   sysfsNames,
   sysfsText,
   sysfsWhole,
   type BlockNode,
+  type DmTableOptions,
   type SysfsOptions,
 } from "../os/index.ts";
+import { dmRows, upwards, type DmRow } from "./dm-rows.ts";
 import { parseBadblocks } from "./texts/badblocks.ts";
 
 /** What the kernel lists of a device. */
@@ -31,20 +36,29 @@ export interface KernelList {
   readonly notes: readonly string[];
 }
 
+/** Where the system tells of devices. */
+export interface KernelListOptions extends SysfsOptions, DmTableOptions {}
+
 /** Reads the kernel's lists of a device. A file that is gone meanwhile is no list. */
-export function kernelList(node: BlockNode, options: SysfsOptions = {}): KernelList {
+export function kernelList(node: BlockNode, options: KernelListOptions = {}): KernelList {
   const gathered = new Gathered(node);
   gathered.add(join(node.diskFolder, "badblocks"), -node.start);
   addRegion(gathered, node);
   for (const holder of node.holders) addMember(gathered, node, holder);
   addMirror(gathered, node, options);
+  addTable(gathered, node, options);
   return gathered.finish();
 }
 
 /** Files whose change (POLLPRI, or another text) means that the list of a device may be another one. */
-export function kernelListFiles(node: BlockNode): readonly string[] {
+export function kernelListFiles(
+  node: BlockNode,
+  options: KernelListOptions = {},
+): readonly string[] {
   const region = regionOf(node);
+  const below = legsBelow(node, options).flatMap(({ leaf }) => kernelListFiles(leaf, options));
   return [
+    ...new Set(below),
     join(node.diskFolder, "badblocks"),
     ...(region === undefined ? [] : [join(region.folder, "badblocks")]),
   ].filter((path) => sysfsWhole(path) !== undefined);
@@ -189,4 +203,45 @@ function legList(
     // A leg that is gone has no list.
   }
   return [...RangeSet.from([...own, ...below])].filter((range) => endOf(range) > 0);
+}
+
+/** Rows of a device-mapper device, each leg with the device that it stands on. A partition of one is not looked into. */
+function legsBelow(
+  node: BlockNode,
+  options: KernelListOptions,
+): readonly { readonly row: DmRow; readonly index: number; readonly leaf: BlockNode }[] {
+  const name = sysfsText(join(node.folder, "dm/name"));
+  const table = name === undefined ? undefined : dmTable(name, options);
+  return dmRows(table ?? "").flatMap((row) =>
+    row.legs.flatMap(({ number }, index) => {
+      const leaf = blockNodeNumbered(number, options);
+      return leaf === undefined ? [] : [{ row, index, leaf }];
+    }),
+  );
+}
+
+function addTable(gathered: Gathered, node: BlockNode, options: KernelListOptions): void {
+  const name = sysfsText(join(node.folder, "dm/name"));
+  if (name === undefined) return;
+  const table = dmTable(name, options);
+  if (table === undefined) {
+    gathered.notes.push(
+      `The table of ${name} cannot be read (dmsetup, as root): lists of the devices below it are not told`,
+    );
+    return;
+  }
+  for (const { type, legs } of dmRows(table))
+    if (legs.length === 0 && type !== "error" && type !== "zero")
+      gathered.notes.push(
+        `${name} has a row of ${type}: places on what is below it are not told here`,
+      );
+  for (const { row, index, leaf } of legsBelow(node, options)) {
+    const list = kernelList(leaf, options);
+    gathered.notes.push(...list.notes);
+    for (const { path } of list.sources)
+      gathered.take(
+        path,
+        [...list.ranges].flatMap((range) => [...upwards(row, index, range)]),
+      );
+  }
 }

@@ -119,3 +119,43 @@ describe("kernelList()", () => {
     expect(kernelList(node("8:16")).isListed).toBe(true);
   });
 });
+
+describe("kernelList() of a device-mapper device", () => {
+  function stack(table: string): void {
+    const [one, other] = [
+      disk("pmem0", "259:0", { badblocks: "20 40\n" }),
+      disk("pmem1", "259:1", { badblocks: "3 1\n" }),
+    ];
+    const dm = disk("dm-0", "254:0", { "dm/name": "stack\n" });
+    sysfs.stack(dm, one);
+    sysfs.stack(dm, other);
+    const list = kernelList(node("254:0"), { sysfs: sysfs.root, dmTable: () => table });
+    found = list.ranges.map(({ offset, length }) => [offset / SECTOR, length / SECTOR]);
+    notes = list.notes;
+  }
+  let found: readonly (readonly number[])[] = [];
+  let notes: readonly string[] = [];
+
+  test("translates the lists of the legs of a stripe, chunk by chunk", () => {
+    stack("0 64 striped 2 16 259:1 0 259:0 16\n");
+    // pmem1: 3 in chunk 0 of leg 0; pmem0: 4..32 of leg 1, which is all of it that the leg has
+    expect(found).toEqual([
+      [3, 1],
+      [20, 12],
+      [48, 16],
+    ]);
+  });
+
+  test("translates rows that are plain, from their own starts", () => {
+    stack("0 10 linear 259:1 0\n10 30 dust 259:0 30 512 pass\n");
+    expect(found).toEqual([
+      [3, 1],
+      [10, 30],
+    ]);
+  });
+
+  test("says so where a row does more than translate, or the table cannot be read", () => {
+    stack("0 100 crypt aes 0 259:0 0\n");
+    expect([found, notes.join()]).toEqual([[], expect.stringContaining("crypt")]);
+  });
+});

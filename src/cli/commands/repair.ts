@@ -13,6 +13,7 @@ import {
   repair as repairTarget,
   repairExitCode,
   RepairLog,
+  scan,
   type InterruptedRepair,
   type Plan,
   type Repair,
@@ -37,6 +38,7 @@ interface Options extends DonorOptions, ManifestOptions {
   readonly apply?: string;
   readonly resume?: boolean;
   readonly yes?: boolean;
+  readonly scan?: boolean;
 }
 
 /** The verb. */
@@ -46,6 +48,7 @@ export const repair: CommandModule<Options> = {
       addDonorOptions(command.argument("<image>", "a raw file, a whole disk, or one file system"))
         .option("--apply <plan>", "do what this plan says, or refuse if anything changed")
         .option("--resume", "go on with a repair that was interrupted")
+        .option("--scan", "read everything first, so that latent errors become known")
         .option("--yes", "write to a real device, or a file on one, without asking"),
     );
   },
@@ -72,6 +75,11 @@ async function run(
   const log = new RepairLog(image, nodeFiles, target.live?.statePath);
   try {
     await confirmWrites(target, options);
+    if (options.scan === true)
+      await scan(target, {
+        onProgress: (event) => context.progress.show(event),
+        checkpoint: () => context.checkpoint(),
+      });
     const interrupted = options.resume === true ? await wantInterrupted(image, log) : undefined;
     const donors = await openDonors(interrupted?.request.donors ?? donorNames(target, known), {
       target: image,

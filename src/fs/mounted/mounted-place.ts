@@ -6,6 +6,7 @@ import {
   deviceNumber,
   mounts,
   type BlockNode,
+  type DmTableOptions,
   type Mount,
   type MountsOptions,
   type SysfsOptions,
@@ -22,7 +23,7 @@ export interface MountedPlace {
 }
 
 /** Where the system tells of mounts and devices. */
-export interface MountedOptions extends MountsOptions, SysfsOptions {}
+export interface MountedOptions extends MountsOptions, SysfsOptions, DmTableOptions {}
 
 /** File systems whose FIEMAP gives bytes of the one block device that they stand on. */
 const PLACING: ReadonlySet<string> = new Set(["ext2", "ext3", "ext4", "xfs"]);

@@ -8,6 +8,7 @@ import {
   type Capabilities,
 } from "../../device/index.ts";
 import {
+  askedOnce,
   blockNodeOf,
   missingCapability,
   openDirectFile,
@@ -34,7 +35,8 @@ export interface OpenLiveOptions extends Pick<TargetOptions, "access" | "system"
  *   ENOENT where it went away
  */
 export async function openLiveBlock(path: string, options: OpenLiveOptions = {}): Promise<Target> {
-  const { access = "read", system = {}, given = [], notes = [] } = options;
+  const { access = "read", given = [], notes = [] } = options;
+  const system = askedOnce(options.system ?? {});
   const node = blockNodeOf(path, system);
   if (node === undefined)
     throw new StorageError("ENOENT", `Cannot open ${path}: sysfs does not know the device`, {

@@ -32,6 +32,7 @@ import {
   type MountedPlace,
 } from "../../fs/index.ts";
 import {
+  askedOnce,
   missingCapability,
   openDirectFile,
   type DirectFile,
@@ -82,7 +83,8 @@ function openFor(place: MountedPlace, access: "read" | "write"): DirectFile {
 
 function targetOf(opened: Opened, options: OpenLiveOptions): Target {
   const { path, place, file, lease } = opened;
-  const { access = "read", system = {}, given = [], notes = [] } = options;
+  const { access = "read", given = [], notes = [] } = options;
+  const system = askedOnce(options.system ?? {});
   const blockSize = statfsSync(place.path).bsize;
   const unit = Math.max(PAGE, blockSize, place.node.physicalBlock);
   const { inode, bornNs } = file.stat();
