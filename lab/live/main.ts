@@ -1,7 +1,7 @@
 /**
  * lab/live: the project itself in the guest, on real block devices: a disk whose sectors fail with EIO, and persistent memory with the kernel's own list.
  *
- *     npm run build && npm run lab:live -- [--seed N] [--only salvage|heal]
+ *     npm run build && npm run lab:live -- [--seed N] [--only salvage|heal|watch]
  *
  * Compared: every byte that came out with the original, every hole with the bad sectors, to the sector; failed reads of the policies; the
  * kernel's log lines of the same disk, placed by `survey --log`. Ends with `N checks, N failures`; exit 1 on any. KEEP=1 leaves the folder.
@@ -16,6 +16,7 @@ import { parseMapfile } from "../../src/poison/index.ts";
 import { Checks } from "./checks.ts";
 import { checkHealing } from "./heal.ts";
 import { makeRuntime } from "./runtime.ts";
+import { checkWatching } from "./watching.ts";
 
 const SIZE = 24 * 1024 * 1024;
 const PMEM_BYTES = 4 * 1024 * 1024;
@@ -152,9 +153,11 @@ async function main(): Promise<void> {
   const disk = join(folder, "runtime.img");
   try {
     mkdirSync(shared);
-    makeRuntime(root, disk, ["/usr/sbin/dmsetup"]);
-    if (values.only !== "salvage") checkHealing(checks, prng, { root, folder, disk });
-    if (values.only === "heal") return;
+    makeRuntime(root, disk, ["/usr/bin/ndctl", "/usr/sbin/dmsetup"]);
+    const on = { root, folder, disk };
+    if (values.only === undefined || values.only === "heal") checkHealing(checks, prng, on);
+    if (values.only === undefined || values.only === "watch") checkWatching(checks, prng, on);
+    if (values.only === "heal" || values.only === "watch") return;
     const source = makeSource(folder, prng);
     const bad = badSectors(prng);
     const sectors = [...bad].flatMap(({ offset, length }) =>

@@ -111,6 +111,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/status.ts")).status,
   },
   {
+    name: "watch",
+    summary: "follow the lists, and tell, hand on or repair what changes",
+    load: async () => (await import("./commands/watch.ts")).watch,
+  },
+  {
     name: "demo",
     summary: "show all of it on an image made here",
     load: async () => (await import("./commands/demo.ts")).demo,

@@ -40,4 +40,10 @@ export {
 export { mapFile, WINDOW, type FileMapping } from "./mapping.ts";
 export { mounts, type Mount, type MountsOptions } from "./mounts.ts";
 export { NodeFile, nodeFiles } from "./node-files.ts";
+export {
+  runProgram,
+  type ProgramAnswer,
+  type ProgramRunner,
+  type RunProgramOptions,
+} from "./run-program.ts";
 export { dataRanges, fillHoles } from "./seek-hole.ts";

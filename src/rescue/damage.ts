@@ -57,6 +57,14 @@ async function damageOnce(
     for (const gap of sets.lost.gaps(range.offset, range.length))
       sets.poisoned.add(gap.offset, gap.length);
   }
+  return await ownersOf(target, sets);
+}
+
+/** Ranges of a target in the one state and the other, with their owners, ascending. Reads metadata of the volumes, never data. */
+export async function ownersOf(
+  target: Pick<Target, "volumes" | "outside">,
+  sets: Readonly<Record<"poisoned" | "lost", RangeSet>>,
+): Promise<readonly Damage[]> {
   const damage: Damage[] = [];
   for (const state of ["poisoned", "lost"] as const) {
     if (sets[state].size === 0) continue;

@@ -121,3 +121,18 @@ export {
   type PlacedEvents,
   type PlaceOptions,
 } from "./kernel-log/place-events.ts";
+export {
+  listedDevice,
+  readDeviceLists,
+  type DeviceList,
+  type DeviceListOptions,
+  type ListedDevice,
+} from "./lists/device-lists.ts";
+export type { ListSource, SourceAnswer } from "./lists/list-source.ts";
+export { FollowedFile, type FollowedText } from "./watch/followed-file.ts";
+export type { LogSource } from "./watch/followed-log.ts";
+export { formatTextfile, writeTextfile } from "./watch/textfile.ts";
+export { watch, type StandingRepair, type WatchOptions } from "./watch/watch.ts";
+export type { EventRange, WatchChange, WatchEvent } from "./watch/watch-event.ts";
+export type { TargetStatus } from "./watch/watched-target.ts";
+export { ndctlScrub } from "./lists/ndctl-scrub.ts";

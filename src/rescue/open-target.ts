@@ -4,7 +4,7 @@
 import { StorageError } from "../base/index.ts";
 import { isNbdUri } from "../device/index.ts";
 import { imageSize, isStackPath, openImage } from "../mapper/index.ts";
-import { nodeFiles } from "../os/index.ts";
+import { blockNodeOf, nodeFiles } from "../os/index.ts";
 import { parsePoisonText, type ParsedList } from "../poison/index.ts";
 import { describeTarget } from "./describe-target.ts";
 import { listsDamageIn, mayBeLive } from "./live/live-file.ts";
@@ -73,9 +73,20 @@ async function openLive(
   options: OpenParts & { readonly isBlock: boolean },
 ): Promise<Target> {
   const { access = "read", list, notes, system = {}, isBlock } = options;
-  const how = { access, system, given: list?.ranges ?? [], notes };
+  const given = list?.ranges ?? [];
+  const how = { access, system, given, notes };
   if (!isBlock) return (await import("./live/open-live-file.ts")).openLiveFileTarget(path, how);
-  return await (await import("./live/open-live-block.ts")).openLiveBlock(path, how);
+  const { openLiveBlock } = await import("./live/open-live-block.ts");
+  const node = blockNodeOf(path, system);
+  if (node === undefined) return await openLiveBlock(path, how);
+  const { programList } = await import("./lists/device-lists.ts");
+  const told = await programList(node, system);
+  const more = told.ranges.map((range) => ({ ...range, state: "poisoned" }) as const);
+  return await openLiveBlock(path, {
+    ...how,
+    given: [...given, ...more],
+    notes: [...notes, ...told.notes],
+  });
 }
 
 /**

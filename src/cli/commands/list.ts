@@ -1,11 +1,14 @@
 /** theriac list: the list of bad ranges, for people or in the form of another program. */
 import { Option } from "commander";
 import type { Device } from "../../device/index.ts";
+import { nodeFiles } from "../../os/index.ts";
+import { listedDevice, readDeviceLists, type ListedDevice } from "../../rescue/index.ts";
 import {
   formatBadblocks,
   formatCxl,
   formatMapfile,
   formatNdctl,
+  PoisonList,
   type PoisonFormat,
   type PoisonView,
   type StateRange,
@@ -78,6 +81,8 @@ async function listOf(
   image: string,
   options: ListOptions,
 ): Promise<{ readonly device: Listed; readonly notes: readonly string[] }> {
+  const live = options.poison === undefined && isDevice(image) ? listedDevice(image) : undefined;
+  if (live !== undefined) return await deviceList(image, live);
   const control = options.poison === undefined ? await serverOf(image) : undefined;
   if (control === undefined) {
     const { device, notes } = await openListed(image, { ...options, access: "read" });
@@ -91,6 +96,23 @@ async function listOf(
   } finally {
     control.close();
   }
+}
+
+function isDevice(path: string): boolean {
+  return path.startsWith("/dev/") || nodeFiles.info(path)?.kind === "block";
+}
+
+/** The lists of a device of this machine, as one. What they do not name is unread: nobody says that it is clean. */
+async function deviceList(
+  path: string,
+  live: ListedDevice,
+): Promise<{ readonly device: Listed; readonly notes: readonly string[] }> {
+  const told = await readDeviceLists(live.sources);
+  const poison = new PoisonList(told.size ?? live.size);
+  for (const range of told.ranges) poison.mark(range, "poisoned");
+  for (const range of told.lost) poison.mark(range, "lost");
+  const more = told.incomplete ? [`The lists of ${path} are not whole: more may be bad`] : [];
+  return { device: { size: poison.size, poison }, notes: [...told.notes, ...more] };
 }
 
 function* rangesOf(device: Listed, all: boolean): Generator<StateRange> {

@@ -1,9 +1,17 @@
 /** theriac scrub: reads everything once, so that what is latent becomes known and what is good is known to be good. */
-import { formatSize } from "../../base/index.ts";
+import { difference, formatSize, RangeSet } from "../../base/index.ts";
 import { scrub as scrubDevice } from "../../device/index.ts";
 import { resyncMirrors } from "../../mapper/index.ts";
 import type { ControlClient, ScrubAnswer } from "../../nbd/index.ts";
-import { describeTarget, survey } from "../../rescue/index.ts";
+import { blockNodeOf, nodeFiles } from "../../os/index.ts";
+import {
+  describeTarget,
+  listedDevice,
+  ndctlScrub,
+  openTarget,
+  readDeviceLists,
+  survey,
+} from "../../rescue/index.ts";
 import type { CommandContext, CommandModule, CommandResult } from "../command.ts";
 import { openListed } from "../open-listed.ts";
 import { serverOf } from "../served-image.ts";
@@ -23,6 +31,7 @@ export const scrub: CommandModule<ScrubOptions> = {
     command.option("--resync", "make the legs of mirrors in a stack alike first");
   },
   async run(context, { args: [image = ""], options }) {
+    if (nodeFiles.info(image)?.kind === "block") return await scrubLive(context, image, options);
     const server = options.poison === undefined ? await serverOf(image) : undefined;
     if (server !== undefined) return scrubServed(context, server, { image, options });
     const { device, notes } = await openListed(image, { ...options, access: "write" });
@@ -79,6 +88,30 @@ function scrubbed(
         ? `${context.style.red(`${formatSize(missing)} of data are missing`)}: theriac survey says of which files\n`
         : ""),
   };
+}
+
+/** A device of this machine: its firmware searches, and the kernel's list is told. Nothing is written. */
+async function scrubLive(
+  context: CommandContext,
+  path: string,
+  options: ScrubOptions,
+): Promise<CommandResult> {
+  if (options.resync === true)
+    throw new RangeError(`Cannot use --resync: ${path} is a device of this machine`);
+  const node = blockNodeOf(path);
+  const before = await readDeviceLists(listedDevice(path)?.sources ?? []);
+  if (node !== undefined) await ndctlScrub(node, { signal: context.signal });
+  const { ranges } = await readDeviceLists(listedDevice(path)?.sources ?? []);
+  const news = difference(RangeSet.from(ranges), RangeSet.from(before.ranges));
+  const target = await openTarget(path);
+  try {
+    for (const note of target.notes ?? []) context.warn(note);
+    const { missing, totals } = await survey(target);
+    const found = [...news].slice(0, 1000);
+    return scrubbed(context, path, { found, foundBytes: news.byteLength, totals, missing });
+  } finally {
+    await target.close();
+  }
 }
 
 /** The same by the server of an image that is served, while its clients go on. */

@@ -123,6 +123,13 @@ export class KernelLogReader {
     this.#gather(text.slice(from));
   }
 
+  /** Events since the last call, and forgets them; what lines told of disks and block sizes is kept. For a log that goes on and on. */
+  take(): readonly KernelEvent[] {
+    const events = [...this.#events.values()];
+    this.#events.clear();
+    return events;
+  }
+
   /** The result. */
   end(): KernelLog {
     this.#gather(this.#decoder.decode());
