@@ -190,6 +190,39 @@ describe("salvage()", () => {
     );
   });
 
+  test("refuses an output that something else of equal size took the place of (S26)", async () => {
+    const target = await source();
+    const files = createCrashFiles();
+    await salvage(anonymous(target), OUT, { files });
+    files.remove(OUT);
+    const other = files.open(OUT, { access: "create" });
+    other.writeSync(createPrng(2).bytes(307_200), 0);
+    other.close();
+    await expect(salvage(anonymous(target), OUT, { files })).rejects.toThrow(
+      /Refused output .* are not those that map/,
+    );
+  });
+
+  test("refuses somebody's file beside a map that calls nothing finished (S26)", async () => {
+    const target = await source();
+    const files = createCrashFiles();
+    const map = "/disk/first.map";
+    const checkpoint = (): Promise<void> => Promise.reject(new StorageError("EIO", "stop"));
+    const begun = salvage(anonymous(target), "/disk/first", { files, map, checkpoint });
+    await expect(begun).rejects.toThrow("stop");
+    const theirs = Uint8Array.of(1, 2, 3);
+    const file = files.open(OUT, { access: "create" });
+    file.writeSync(theirs, 0);
+    file.close();
+    await expect(salvage(anonymous(target), OUT, { files, map })).rejects.toThrow(
+      expect.objectContaining({ code: "EEXIST" }),
+    );
+    expect(content(files, OUT)).toEqual(theirs);
+    expect(await salvage(anonymous(target), "/disk/first", { files, map })).toMatchObject({
+      salvaged: 307_200,
+    });
+  });
+
   test("says that the disk is full, keeps the map true, and goes on when there is room", async () => {
     const bytes = createPrng(2).bytes(12_288_000);
     const target = await source(bytes);
