@@ -83,8 +83,11 @@ export const salvage: CommandModule<Options> = {
       });
       await target.device.flush();
       const totals = target.device.poison.totals();
+      // What came before it went bad is in the output.
       const missing =
-        options.file === undefined ? missingBytes(await findDamage(target)) : result.bad;
+        options.file === undefined
+          ? missingBytes(await findDamage(target), result.holes)
+          : result.bad;
       const document = {
         schema: "theriac.salvage/1",
         target: source,
