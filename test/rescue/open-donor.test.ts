@@ -152,11 +152,7 @@ describe("openDonor() of a partial copy", () => {
     const tree = join(folder, "tree");
     mkdirSync(tree);
     writeTree(tree);
-    const part = join(tree, BIG);
-    const whole = await openDonor(tree);
-    expect((await (await whole.file(BIG))?.read(new Uint8Array(2048), 7680))?.missing).toEqual([]);
-    await whole.close();
-    writeFileSync(`${part}.map`, mapText(content.length, [[8192, 512, "-"]]));
+    writeFileSync(`${join(tree, BIG)}.map`, mapText(content.length, [[8192, 512, "-"]]));
     const donor = await openDonor(tree);
     const file = await donor.file(BIG);
     const hole = { offset: 8192, length: 512, state: "poisoned" };

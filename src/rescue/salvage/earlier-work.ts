@@ -10,6 +10,7 @@ import { resolve } from "node:path";
 import { endOf, StorageError } from "../../base/index.ts";
 import { isConstant } from "../../donor/index.ts";
 import type { HostFile, HostFiles } from "../../os/index.ts";
+import { sidecarPath } from "../../poison/index.ts";
 import { CopyMap } from "./copy-map.ts";
 import {
   checkIdentity,
@@ -48,11 +49,12 @@ const SAMPLES = 64;
 /**
  * Finds what an earlier run left.
  *
- * @throws {StorageError} EEXIST where the output is nobody's; ESTALE where map or output are another source's; EBADMSG where the map is none
+ * @throws {StorageError} EEXIST where the output is nobody's; ESTALE where map or output are another source's, or the output has a list of its own; EBADMSG where the map is none
  */
 export async function earlierWork(source: SalvageSource, at: EarlierPlace): Promise<EarlierWork> {
   const { out, map, files } = at;
   const output = files.info(out);
+  checkListless(at);
   if (files.info(map) === undefined) {
     if (output === undefined) return { map: new CopyMap(source.size), begin: true, exists: false };
     throw new StorageError(
@@ -68,6 +70,21 @@ export async function earlierWork(source: SalvageSource, at: EarlierPlace): Prom
   else if ((output?.size ?? 0) > 0) checkBegun(at, identity);
   if (adopts) writeIdentity(files, map, await takeIdentity(source, out));
   return { map: earlier, begin: false, exists: output !== undefined };
+}
+
+/**
+ * An output with a list of its own is more than what a salvage left: somebody repaired it, and its map does not know. To go on would put zeros over what was repaired.
+ *
+ * @throws {StorageError} ESTALE
+ */
+function checkListless({ out, files }: EarlierPlace): void {
+  const list = sidecarPath(files.real?.(out) ?? out);
+  if (files.info(list) === undefined) return;
+  throw new StorageError(
+    "ESTALE",
+    `Refused output "${out}": "${list}" is a list of its own, so it was repaired or made otherwise: salvage to another output, and repair this one from that`,
+    { path: out },
+  );
 }
 
 /** Nothing is finished, but somebody's bytes are there: they are an earlier run's only in the output that was begun. @throws {StorageError} EEXIST */

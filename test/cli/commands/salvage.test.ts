@@ -3,6 +3,7 @@ import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { createPrng } from "../../../src/base/index.ts";
+import { openDevice } from "../../../src/device/index.ts";
 import { theriac, theriacJson, useWorkplace } from "../support/theriac.ts";
 
 const place = useWorkplace();
@@ -43,5 +44,24 @@ describe("theriac salvage", () => {
       bad: 0,
     });
     expect(readFileSync(out).equals(readFileSync(`${image}.copy`))).toBe(true);
+  });
+
+  test("R2: refuses to go on in an output that was repaired since, and leaves it as it is", async () => {
+    const image = await madeImage("source.img");
+    const good = readFileSync(image);
+    const out = join(place.folder, "repaired.img");
+    await poison(image);
+    expect((await theriac(["salvage", image, out])).code).toBe(1);
+    const device = openDevice(out, {
+      access: "write",
+      poison: [{ offset: 4096, length: 256, state: "poisoned" }],
+    });
+    device.heal([{ offset: 4096, data: good.subarray(4096, 4352) }]);
+    device.flush();
+    device.close();
+    const again = await theriac(["salvage", image, out]);
+    expect(again.code).toBe(4);
+    expect(again.stderr).toContain("a list of its own");
+    expect(readFileSync(out).equals(good)).toBe(true);
   });
 });
