@@ -5,14 +5,31 @@
  * file was, files that change while we read, and bad sectors of its own. So every component of a path is looked at without following links, the
  * open never follows and never waits, the descriptor is asked afterwards where it truly leads, only regular files are
  * offered, a read that fails is narrowed to its bad pages, which are told as missing, and of a file that is written while it is read nothing
- * counts any more.
+ * counts any more. A file may be a copy that is not whole, whose holes read as zeros: whoever opens the tree says where they are.
  */
 import { constants, lstatSync, readlinkSync, realpathSync, statSync } from "node:fs";
 import { open, type FileHandle } from "node:fs/promises";
-import { PAGE, StorageError, toStorageError, type BadRange } from "../base/index.ts";
+import {
+  PAGE,
+  RangeSet,
+  StorageError,
+  toStorageError,
+  type BadRange,
+  type ByteRange,
+} from "../base/index.ts";
 import { COMPLETE, type ReadResult } from "../device/index.ts";
 import type { Donor, DonorFile } from "./donor.ts";
 import { pathToBytes } from "./path-bytes.ts";
+
+/** How a tree is opened. */
+export interface DirectoryDonorOptions {
+  /**
+   * The parts of a file of the tree, by its full path and size in bytes, that are no data; may throw a `StorageError`.
+   *
+   * @default none: every byte counts
+   */
+  readonly holesOf?: (path: string, size: number) => Iterable<ByteRange>;
+}
 
 /** One regular file of a tree, open. */
 class DirectoryFile implements DonorFile {
@@ -20,10 +37,15 @@ class DirectoryFile implements DonorFile {
   readonly size: number;
   readonly modifiedNs: bigint;
   readonly #handle: FileHandle;
+  readonly #holes: RangeSet;
   #closed = false;
 
-  constructor(handle: FileHandle, facts: { name: string; size: number; modifiedNs: bigint }) {
+  constructor(
+    handle: FileHandle,
+    facts: { name: string; size: number; modifiedNs: bigint; holes: RangeSet },
+  ) {
     this.#handle = handle;
+    this.#holes = facts.holes;
     this.name = facts.name;
     this.size = facts.size;
     this.modifiedNs = facts.modifiedNs;
@@ -34,7 +56,21 @@ class DirectoryFile implements DonorFile {
     await this.#readRange(into, offset, missing);
     if (into.length > 0 && (await this.#isChanged()))
       return { missing: [{ offset, length: into.length, state: "unread" }] };
-    return missing.length === 0 ? COMPLETE : { missing };
+    const all = this.#withHoles(missing, { offset, length: into.length });
+    return all.length === 0 ? COMPLETE : { missing: all };
+  }
+
+  lacks(range: ByteRange): readonly BadRange[] {
+    return Array.from(this.#holes.within(range.offset, range.length), asBad);
+  }
+
+  #withHoles(missing: readonly BadRange[], range: ByteRange): readonly BadRange[] {
+    const holes = this.lacks(range);
+    if (holes.length === 0) return missing;
+    const rest = missing.flatMap(({ offset, length, state }) =>
+      Array.from(this.#holes.gaps(offset, length), (gap) => Object.assign(gap, { state })),
+    );
+    return [...holes, ...rest].sort((one, other) => one.offset - other.offset);
   }
 
   /** Whether it is another version now than the one that was opened. */
@@ -94,6 +130,10 @@ class DirectoryFile implements DonorFile {
   }
 }
 
+function asBad({ offset, length }: ByteRange): BadRange {
+  return { offset, length, state: "poisoned" };
+}
+
 /** Appends, and merges with the last one where both touch in one state. */
 function addMissing(missing: BadRange[], range: BadRange): void {
   const last = missing.at(-1);
@@ -135,10 +175,12 @@ class DirectoryDonor implements Donor {
   readonly name: string;
   readonly kind = "directory";
   readonly #root: Buffer;
+  readonly #options: DirectoryDonorOptions;
 
-  constructor(name: string, root: Buffer) {
+  constructor(name: string, root: Buffer, options: DirectoryDonorOptions) {
     this.name = name;
     this.#root = root;
+    this.#options = options;
   }
 
   async file(path: string): Promise<DonorFile | undefined> {
@@ -153,11 +195,15 @@ class DirectoryDonor implements Donor {
       await handle.close();
       return undefined;
     }
-    return new DirectoryFile(handle, {
-      name: full.toString(),
-      size: Number(facts.size),
-      modifiedNs: facts.mtimeNs,
-    });
+    const size = Number(facts.size);
+    const name = full.toString();
+    try {
+      const holes = RangeSet.from(this.#options.holesOf?.(name, size) ?? []);
+      return new DirectoryFile(handle, { name, size, modifiedNs: facts.mtimeNs, holes });
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
   }
 
   /** The full path, if every component but the last is a directory, and none is a link. */
@@ -216,14 +262,14 @@ async function openRegular(path: Buffer): Promise<FileHandle | undefined> {
  * @param name the directory, as the user gave it; the directory itself may be reached through links
  * @throws {StorageError} ENOENT, EACCES, or ENOTDIR where it is no directory
  */
-export function openDirectoryDonor(name: string): Donor {
+export function openDirectoryDonor(name: string, options: DirectoryDonorOptions = {}): Donor {
   try {
     if (!statSync(name).isDirectory())
       throw new StorageError("ENOTDIR", `Cannot use donor: "${name}" is no directory`, {
         path: name,
       });
     const root = realpathSync(name, "buffer");
-    return new DirectoryDonor(name, root.equals(SLASH) ? Buffer.alloc(0) : root);
+    return new DirectoryDonor(name, root.equals(SLASH) ? Buffer.alloc(0) : root, options);
   } catch (error) {
     throw toStorageError(error, { path: name, syscall: "open" });
   }

@@ -22,9 +22,16 @@ export function isMissing(damage: { readonly owners: readonly Owner[] }): boolea
   return !damage.owners.every(({ kind }) => kind === "slack" || kind === "free");
 }
 
-/** Bytes of missing data. */
-export function missingBytes(damage: readonly Damage[]): number {
-  return damage.reduce((sum, one) => sum + (isMissing(one) ? one.length : 0), 0);
+/** Bytes of missing data. @param within only what of it lies there. @default all of it */
+export function missingBytes(damage: readonly Damage[], within?: Iterable<ByteRange>): number {
+  const wanted = within === undefined ? undefined : RangeSet.from(within);
+  let sum = 0;
+  for (const one of damage) {
+    if (!isMissing(one)) continue;
+    if (wanted === undefined) sum += one.length;
+    else for (const { length } of wanted.within(one.offset, one.length)) sum += length;
+  }
+  return sum;
 }
 
 /**

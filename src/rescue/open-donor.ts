@@ -74,7 +74,7 @@ export async function openDonor(name: string, options: OpenDonorOptions = {}): P
   if (path !== undefined) return await openSingle(parsed, path);
   if (info.kind === "directory") {
     if (map !== undefined) throw new RangeError(`Want no map for a tree: got "${name}"`);
-    return openDirectoryDonor(place);
+    return openDirectoryDonor(place, { holesOf: holesBeside });
   }
   const mirror =
     options.target !== undefined && isStackPath(place)
@@ -102,6 +102,12 @@ async function imageOn(name: string, device: Device): Promise<Donor> {
 async function holesIn({ place, map }: DonorName): Promise<readonly StateRange[]> {
   const found = map ?? mapBeside(place);
   return found === undefined ? [] : holesOfCopy(found, await imageSize(place));
+}
+
+/** What of a file of a tree is no data: where it is a copy that is not whole, the map beside it tells. */
+function holesBeside(file: string, size: number): readonly StateRange[] {
+  const found = mapBeside(file);
+  return found === undefined ? [] : holesOfCopy(found, size);
 }
 
 /** `/PATH=PLACE`: a file of a directory as it is; with a map, only what the map has of it. */

@@ -147,6 +147,27 @@ describe("openDonor() of a partial copy", () => {
     await donor.close();
   });
 
+  test("R1: a file of a tree that is not whole gives what the map beside it has", async () => {
+    const content = FILES.get(BIG) as Uint8Array;
+    const tree = join(folder, "tree");
+    mkdirSync(tree);
+    writeTree(tree);
+    writeFileSync(`${join(tree, BIG)}.map`, mapText(content.length, [[8192, 512, "-"]]));
+    const donor = await openDonor(tree);
+    const file = await donor.file(BIG);
+    const hole = { offset: 8192, length: 512, state: "poisoned" };
+    expect((await file?.read(new Uint8Array(2048), 7680))?.missing).toEqual([hole]);
+    expect(await file?.lacks?.({ offset: 0, length: 16_384 })).toEqual([hole]);
+    // What else is missing stands beside it.
+    const end = await file?.read(new Uint8Array(content.length), 8448);
+    expect(end?.missing).toEqual([
+      { offset: 8448, length: 256, state: "poisoned" },
+      { offset: content.length, length: 8448, state: "unread" },
+    ]);
+    await file?.close();
+    await donor.close();
+  });
+
   test("R1: what the map does not speak of is missing too", async () => {
     const copy = partialCopy("copy.img", []);
     writeFileSync(`${copy}.map`, mapText(PRISTINE.length / 2, []));

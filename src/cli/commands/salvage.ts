@@ -83,7 +83,9 @@ export const salvage: CommandModule<Options> = {
       });
       await target.device.flush();
       const totals = target.device.poison.totals();
-      const missing = file === undefined ? missingBytes(await findDamage(target)) : result.bad;
+      // What came before it went bad is in the output.
+      const missing =
+        file === undefined ? missingBytes(await findDamage(target), result.holes) : result.bad;
       const document = {
         schema: "theriac.salvage/1",
         target: source,

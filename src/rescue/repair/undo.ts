@@ -28,7 +28,7 @@ export interface UndoWhat {
 /** One step that was undone, or was not there any more. */
 export interface UndoneStep extends ByteRange {
   readonly step: number;
-  /** "already": it is bad or lost already, or never came to its end. */
+  /** "already": all of it is bad or lost already. */
   readonly outcome: "lost" | "already";
   readonly path?: string | undefined;
 }
@@ -118,9 +118,9 @@ function wantedSteps(logged: LoggedRun, what: UndoWhat): readonly StepRecord[] {
 }
 
 /**
- * The bytes of a step, where they are those that the run wrote; `undefined` where they are bad.
+ * The bytes of a step, where they are those that the run wrote; `undefined` where all of them are bad.
  *
- * @throws {StorageError} ESTALE where other bytes are there
+ * @throws {StorageError} ESTALE where other bytes are there, or where a part is bad: the hash is one of the whole
  */
 async function stands(
   target: Target,
@@ -137,7 +137,12 @@ async function stands(
   if (offset + length > target.device.size) throw stale("it lies past the end");
   const bytes = new Uint8Array(length);
   const { missing } = await readOrMissing(target.device, bytes, offset);
-  if (missing.length > 0) return undefined;
+  const bad = missing.reduce((sum, { length: part }) => sum + part, 0);
+  if (bad === length) return undefined;
+  if (bad > 0)
+    throw stale(
+      `${bad} of its ${length} bytes are bad, and whether the rest is what the run wrote cannot be told: repair them first`,
+    );
   if (sha256(bytes) === step.sha256) return bytes;
   throw stale(`bytes ${offset} to ${offset + length} are not those that the run wrote`);
 }

@@ -2,13 +2,24 @@
  * EarlierWork: what an earlier run left, and whether it is of this source: a map without its source's identity, an output that is gone or another, are refused before anything is
  * touched (S26).
  *
+ * Where a map calls nothing finished, nothing of the output tells whose it is: then the identity does, which knows the output that was begun.
+ *
  * A map that ddrescue made has no identity. It is adopted on request, once bytes of the output that it calls finished were found in the source at the same places.
  */
+import { resolve } from "node:path";
 import { endOf, StorageError } from "../../base/index.ts";
 import { isConstant } from "../../donor/index.ts";
 import type { HostFile, HostFiles } from "../../os/index.ts";
+import { sidecarPath } from "../../poison/index.ts";
 import { CopyMap } from "./copy-map.ts";
-import { checkIdentity, identityPath, takeIdentity, writeIdentity } from "./salvage-identity.ts";
+import {
+  checkIdentity,
+  checkSamples,
+  identityPath,
+  takeIdentity,
+  writeIdentity,
+  type SalvageIdentity,
+} from "./salvage-identity.ts";
 import { checkHashes, readHashes } from "./salvage-hashes.ts";
 import { readCopyMap } from "./salvage-map.ts";
 import type { SalvageSource } from "./salvage-source.ts";
@@ -38,11 +49,12 @@ const SAMPLES = 64;
 /**
  * Finds what an earlier run left.
  *
- * @throws {StorageError} EEXIST where the output is nobody's; ESTALE where map or output are another source's; EBADMSG where the map is none
+ * @throws {StorageError} EEXIST where the output is nobody's; ESTALE where map or output are another source's, or the output has a list of its own; EBADMSG where the map is none
  */
 export async function earlierWork(source: SalvageSource, at: EarlierPlace): Promise<EarlierWork> {
   const { out, map, files } = at;
   const output = files.info(out);
+  checkListless(at);
   if (files.info(map) === undefined) {
     if (output === undefined) return { map: new CopyMap(source.size), begin: true, exists: false };
     throw new StorageError(
@@ -52,18 +64,48 @@ export async function earlierWork(source: SalvageSource, at: EarlierPlace): Prom
     );
   }
   const adopts = at.adopt && files.info(identityPath(map)) === undefined;
-  if (!adopts) await checkIdentity(files, map, source);
+  const identity = adopts ? undefined : await checkIdentity(files, map, source);
   const earlier = readCopyMap(files, map, source.size);
-  if (earlier.bytes("+") > 0) await checkOutput(source, earlier, { ...at, adopts });
-  if (adopts) writeIdentity(files, map, await takeIdentity(source));
+  if (earlier.bytes("+") > 0) await checkOutput(source, earlier, { ...at, identity });
+  else if ((output?.size ?? 0) > 0) checkBegun(at, identity);
+  if (adopts) writeIdentity(files, map, await takeIdentity(source, out));
   return { map: earlier, begin: false, exists: output !== undefined };
+}
+
+/**
+ * An output with a list of its own is more than what a salvage left: somebody repaired it, and its map does not know. To go on would put zeros over what was repaired.
+ *
+ * @throws {StorageError} ESTALE
+ */
+function checkListless({ out, files }: EarlierPlace): void {
+  const list = sidecarPath(files.real?.(out) ?? out);
+  if (files.info(list) === undefined) return;
+  throw new StorageError(
+    "ESTALE",
+    `Refused output "${out}": "${list}" is a list of its own, so it was repaired or made otherwise: salvage to another output, and repair this one from that`,
+    { path: out },
+  );
+}
+
+/** Nothing is finished, but somebody's bytes are there: they are an earlier run's only in the output that was begun. @throws {StorageError} EEXIST */
+function checkBegun({ out, map }: EarlierPlace, identity: SalvageIdentity | undefined): void {
+  const begun = identity?.output;
+  if (identity !== undefined && (map === `${out}.map` || begun === resolve(out))) return;
+  const whose = begun === undefined ? "" : ` (it is of "${begun}")`;
+  throw new StorageError(
+    "EEXIST",
+    `Cannot salvage to "${out}": it exists, and map "${map}" calls nothing in it finished${whose}`,
+    { path: out },
+  );
 }
 
 async function checkOutput(
   source: SalvageSource,
   earlier: CopyMap,
-  { out, map, files, adopts }: EarlierPlace & { readonly adopts: boolean },
+  told: EarlierPlace & { readonly identity: SalvageIdentity | undefined },
 ): Promise<void> {
+  const { out, map, files, identity } = told;
+  const adopts = identity === undefined;
   const output = files.info(out);
   if (output === undefined) {
     throw new StorageError(
@@ -86,6 +128,7 @@ async function checkOutput(
   const file = files.open(out);
   try {
     if (adopts) await compareOutput(source, earlier, { file, map });
+    else checkSamples(file, { identity, map: earlier, name: map });
     checkHashes(file, readHashes(files, map, earlier), map);
   } finally {
     file.close();

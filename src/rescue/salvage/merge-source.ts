@@ -8,7 +8,7 @@ import { endOf, intersect, RangeSet, StorageError, type ByteRange } from "../../
 import type { ReadResult } from "../../device/index.ts";
 import { nodeFiles, type HostFile, type HostFiles } from "../../os/index.ts";
 import type { CopyMap } from "./copy-map.ts";
-import { readIdentity, type SalvageIdentity } from "./salvage-identity.ts";
+import { checkSamples, readIdentity, type SalvageIdentity } from "./salvage-identity.ts";
 import { checkHashes, readHashes } from "./salvage-hashes.ts";
 import { readCopyMap } from "./salvage-map.ts";
 import type { SalvageSource } from "./salvage-source.ts";
@@ -57,16 +57,17 @@ export async function openCopies(
 
 function openCopy(files: HostFiles, path: string): Copy {
   const name = `${path}.map`;
-  const identity = readIdentity(files, name);
-  const map = readCopyMap(files, name, identity.size);
   const file = files.open(path, { lock: "shared" });
   try {
+    const identity = readIdentity(files, name);
+    const map = readCopyMap(files, name, identity.size);
     if (file.size() !== identity.size)
       throw new StorageError(
         "ESTALE",
         `Refused copy "${path}": it has ${file.size()} bytes, and its source ${identity.size}`,
         { path },
       );
+    checkSamples(file, { identity, map, name });
     checkHashes(file, readHashes(files, name, map), name);
     return { path, file, map, identity };
   } catch (error) {

@@ -5,11 +5,13 @@
  * its device UUID where it has one, the UUIDs of its file systems, and hashes of some clean blocks, which tell two raw
  * files apart that have nothing else.
  */
-import { RangeSet, StorageError, type ByteRange } from "../../base/index.ts";
+import { resolve } from "node:path";
+import { endOf, RangeSet, StorageError, type ByteRange } from "../../base/index.ts";
 import { isConstant } from "../../donor/index.ts";
-import type { HostFiles } from "../../os/index.ts";
+import type { HostFile, HostFiles } from "../../os/index.ts";
 import { readText, replaceText } from "../durable-text.ts";
 import { sha256 } from "../plan/planner.ts";
+import type { CopyMap } from "./copy-map.ts";
 import type { SalvageSource } from "./salvage-source.ts";
 
 /** A block of the source whose hash is kept. */
@@ -27,6 +29,8 @@ export interface SalvageIdentity {
   /** What names the source for sure: UUIDs, and of a file its inode, time and path. */
   readonly names: Readonly<Record<string, string>>;
   readonly samples: readonly Sample[];
+  /** Absolute path of the output, as it was begun: while nothing is finished in it, only its name tells it from somebody's file. */
+  readonly output?: string;
   /** Of a source that is read by attempts: what failed once and then came in any run, and where reads took too long in the last. */
   readonly found?: {
     readonly transient: readonly ByteRange[];
@@ -42,8 +46,8 @@ export function identityPath(map: string): string {
   return `${map}.theriac`;
 }
 
-/** Takes the identity of a source: a few reads, none of a known bad range. */
-export async function takeIdentity(source: SalvageSource): Promise<SalvageIdentity> {
+/** Takes the identity of a source: a few reads, none of a known bad range. @param out path of the output */
+export async function takeIdentity(source: SalvageSource, out: string): Promise<SalvageIdentity> {
   const samples: Sample[] = [];
   const length = Math.min(SAMPLE, source.size);
   const bytes = new Uint8Array(length);
@@ -57,7 +61,8 @@ export async function takeIdentity(source: SalvageSource): Promise<SalvageIdenti
     if (missing.length === 0 && !isConstant(bytes))
       samples.push({ offset, length, sha256: sha256(bytes) });
   }
-  return { schema: "theriac.map/1", size: source.size, names: source.names, samples };
+  const { size, names } = source;
+  return { schema: "theriac.map/1", size, names, samples, output: resolve(out) };
 }
 
 /** Writes the identity beside a map, durable on return. */
@@ -97,13 +102,14 @@ export function readIdentity(files: HostFiles, map: string): SalvageIdentity {
 /**
  * Checks that a map that is there already belongs to the source.
  *
+ * @returns the identity beside it
  * @throws {StorageError} ESTALE where it belongs to another source, or nobody can tell; EBADMSG where the identity is unreadable
  */
 export async function checkIdentity(
   files: HostFiles,
   map: string,
   source: SalvageSource,
-): Promise<void> {
+): Promise<SalvageIdentity> {
   const foreign = (why: string): never => {
     throw new StorageError(
       "ESTALE",
@@ -126,6 +132,31 @@ export async function checkIdentity(
       foreign(
         `bytes ${sample.offset} to ${sample.offset + sample.length} of the source are not those it knew`,
       );
+  }
+  return identity;
+}
+
+/**
+ * Compares the blocks that were hashed when a salvage began with its output, where the map calls them finished: a file that took the output's place would
+ * be gone on with, and called whole.
+ *
+ * @throws {StorageError} ESTALE where one differs
+ */
+export function checkSamples(
+  output: HostFile,
+  known: { readonly identity: SalvageIdentity; readonly map: CopyMap; readonly name: string },
+): void {
+  const { identity, map, name } = known;
+  for (const sample of identity.samples) {
+    if (map.unfinished(sample).length > 0) continue;
+    const bytes = new Uint8Array(sample.length);
+    if (output.readSync(bytes, sample.offset) === sample.length && sha256(bytes) === sample.sha256)
+      continue;
+    throw new StorageError(
+      "ESTALE",
+      `Refused output "${output.path}": bytes ${sample.offset} to ${endOf(sample)} are not those that map "${name}" was written for`,
+      { path: output.path },
+    );
   }
 }
 
@@ -159,6 +190,7 @@ function parseIdentity(text: string, path: string): SalvageIdentity {
     !identity.samples.every(sound)
   )
     return fail();
+  if (identity.output !== undefined && typeof identity.output !== "string") return fail();
   return isFound(identity.found) ? identity : fail();
 }
 

@@ -2,7 +2,8 @@
  * SalvageWork: one running salvage: what is in the output, what is known of the rest, and when the map may say so.
  *
  * The order that everything stands on: bytes are written, the output is synced, and only then the map names them. After a failed
- * sync nothing since the last good one is durable, and a second one that works does not change that: those bytes are untried again.
+ * sync nothing since the last good one is durable, and a second one that works does not change that: those bytes are untried again, and so are those
+ * whose writes were under way.
  */
 import { RangeSet, systemClock, type ByteRange, type Clock } from "../../base/index.ts";
 import type { HostFiles } from "../../os/index.ts";
@@ -44,6 +45,8 @@ export class SalvageWork {
   readonly #fresh = new RangeSet();
   readonly #clock: Clock;
   #unsaved = 0;
+  /** A sync failed: of what is written now, or was under way then, nobody can say that it is durable. */
+  #isUnsure = false;
   #savedMs: number;
 
   constructor(parts: WorkParts) {
@@ -73,6 +76,7 @@ export class SalvageWork {
   }
 
   #finish(range: ByteRange): void {
+    if (this.#isUnsure) return;
     this.map.set(range, "+");
     this.#fresh.add(range.offset, range.length);
     this.source.came(range);
@@ -95,6 +99,7 @@ export class SalvageWork {
     try {
       if (this.#fresh.size > 0) this.output.sync();
     } catch (error) {
+      this.#isUnsure = true;
       for (const range of this.#fresh) this.map.set(range, "?");
       this.#fresh.clear();
       throw error;

@@ -115,7 +115,7 @@ export async function salvage(
   const resumed = earlier.map.bytes("+");
   if (earlier.begin) {
     // Map first: an output without a map would look like somebody's file, and never be taken up again.
-    writeIdentity(files, map, await takeIdentity(source));
+    writeIdentity(files, map, await takeIdentity(source, out));
     writeMap(files, map, earlier.map);
   }
   const file = files.open(out, { access: earlier.exists ? "write" : "create", lock: "exclusive" });

@@ -88,6 +88,19 @@ describe("undo()", () => {
     expect(Buffer.compare(contentOf(files, IMAGE), before)).toBe(0);
   });
 
+  test("R2: refuses all of it where a part of a range went bad again, rather than call it gone", async () => {
+    const { files, offsets } = await repaired();
+    const again = { offset: offsets[0] ?? 0, length: 512 };
+    await withTarget(files, async (target) => {
+      target.device.recordBad(again, "poisoned");
+      await target.device.flush();
+    });
+    await expect(withTarget(files, (target, log) => undo(target, log))).rejects.toThrow(
+      /512 of its 2048 bytes are bad/,
+    );
+    expect(badOf(files)).toEqual([{ ...again, state: "poisoned" }]);
+  });
+
   test("a second time there is nothing left, and an undo is not undone", async () => {
     const { files } = await repaired();
     await withTarget(files, (target, log) => undo(target, log));

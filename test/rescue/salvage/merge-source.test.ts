@@ -72,6 +72,18 @@ describe("openCopies()", () => {
     await expect(openCopies(["/d/one", "/d/two"], { files })).rejects.toThrow(/not those that map/);
   });
 
+  test("refuses a copy that is not there, and one that something else took the place of", async () => {
+    const files = createCrashFiles();
+    for (const name of ["/d/one", "/d/two"]) await salvage(failingSource(bytes), name, { files });
+    await expect(openCopies(["/d/one", "/d/none"], { files })).rejects.toThrow(
+      expect.objectContaining({ code: "ENOENT", path: "/d/none" }),
+    );
+    const file = files.open("/d/two", { access: "write" });
+    file.writeSync(createPrng(8).bytes(SIZE), 0);
+    file.close();
+    await expect(openCopies(["/d/one", "/d/two"], { files })).rejects.toThrow(/not those that map/);
+  });
+
   test("refuses bytes that two copies give differently, and says where", async () => {
     const files = createCrashFiles();
     for (const name of ["/d/one", "/d/two"]) await salvage(failingSource(bytes), name, { files });

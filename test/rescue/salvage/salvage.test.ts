@@ -10,6 +10,7 @@ import {
   type SalvageSource,
   type Target,
 } from "../../../src/rescue/index.ts";
+import type { HostFile, HostFiles } from "../../../src/os/index.ts";
 import { CrashError, createCrashFiles, type CrashFiles } from "../../../src/testing/index.ts";
 import { parseMapfile } from "../../../src/poison/index.ts";
 import { randomSeed } from "../../base/seed.ts";
@@ -40,6 +41,16 @@ async function source(
 /** The whole target without its UUID, which is new for each device in memory: then its content tells who it is. */
 function anonymous(target: Target): SalvageSource {
   return { ...wholeTarget(target), names: {} };
+}
+
+/** The same with some of its methods replaced. */
+function over<T extends object>(of: T, methods: Partial<T>): T {
+  return new Proxy(of, {
+    get: (target, name) => {
+      const value: unknown = Reflect.get(name in methods ? methods : target, name, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
 }
 
 function content(files: CrashFiles, path: string): Uint8Array {
@@ -190,6 +201,39 @@ describe("salvage()", () => {
     );
   });
 
+  test("refuses an output that something else of equal size took the place of (S26)", async () => {
+    const target = await source();
+    const files = createCrashFiles();
+    await salvage(anonymous(target), OUT, { files });
+    files.remove(OUT);
+    const other = files.open(OUT, { access: "create" });
+    other.writeSync(createPrng(2).bytes(307_200), 0);
+    other.close();
+    await expect(salvage(anonymous(target), OUT, { files })).rejects.toThrow(
+      /Refused output .* are not those that map/,
+    );
+  });
+
+  test("refuses somebody's file beside a map that calls nothing finished (S26)", async () => {
+    const target = await source();
+    const files = createCrashFiles();
+    const map = "/disk/first.map";
+    const checkpoint = (): Promise<void> => Promise.reject(new StorageError("EIO", "stop"));
+    const begun = salvage(anonymous(target), "/disk/first", { files, map, checkpoint });
+    await expect(begun).rejects.toThrow("stop");
+    const theirs = Uint8Array.of(1, 2, 3);
+    const file = files.open(OUT, { access: "create" });
+    file.writeSync(theirs, 0);
+    file.close();
+    await expect(salvage(anonymous(target), OUT, { files, map })).rejects.toThrow(
+      expect.objectContaining({ code: "EEXIST" }),
+    );
+    expect(content(files, OUT)).toEqual(theirs);
+    expect(await salvage(anonymous(target), "/disk/first", { files, map })).toMatchObject({
+      salvaged: 307_200,
+    });
+  });
+
   test("says that the disk is full, keeps the map true, and goes on when there is room", async () => {
     const bytes = createPrng(2).bytes(12_288_000);
     const target = await source(bytes);
@@ -201,6 +245,42 @@ describe("salvage()", () => {
     files.capacity = Infinity;
     await salvage(anonymous(target), OUT, { files });
     expect(checkMap(files, bytes)).toBe(bytes.length);
+  });
+
+  test("S73: names no byte in the map whose write was under way when a sync failed", async () => {
+    const target = await source(createPrng(1).bytes(20_480_000));
+    const files = createCrashFiles();
+    let syncs = 0;
+    let release = (): void => undefined;
+    const failed = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    /** Bytes are in the page cache at once, and told to be there, but for the first write, only once a sync has failed. */
+    const behindCache = (file: HostFile): HostFile => {
+      let writes = 0;
+      return over(file, {
+        write: async (from: Uint8Array, offset: number): Promise<void> => {
+          file.writeSync(from, offset);
+          writes += 1;
+          if (writes > 1) await failed;
+        },
+        sync: (): void => {
+          syncs += 1;
+          if (syncs !== 2) return file.sync();
+          release();
+          throw new StorageError("EIO", "the disk is gone");
+        },
+      });
+    };
+    const open: CrashFiles["open"] = (path, options) => {
+      const file = files.open(path, options);
+      return path === OUT ? behindCache(file) : file;
+    };
+    const slow = over<HostFiles>(files, { open });
+    await expect(salvage(anonymous(target), OUT, { files: slow, saveEvery: 1 })).rejects.toThrow(
+      "the disk is gone",
+    );
+    expect(blocks(files, 20_480_000)).toBe("");
   });
 
   test("S73: whatever the map calls finished is in the output, after a crash or failure at any operation", async () => {
