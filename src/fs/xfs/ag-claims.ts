@@ -101,11 +101,14 @@ class AgClaims {
   }
 
   async #reverse(root: TreeRoot): Promise<void> {
+    const { wanted } = this.#scan;
+    const start = this.#ag * this.#volume.superblock.agBlocks;
     const whole = await walkReverseMap(
       this.#volume,
       { ag: this.#ag, root },
       {
         node: (block) => this.#add(block, 1, "reverse-map-tree"),
+        matters: (block, count) => wanted.hits(start + block, count),
         record: (record) => {
           const claim = this.#reverseClaim(record);
           if (claim !== undefined) this.#scan.addReverse(claim);
@@ -117,6 +120,7 @@ class AgClaims {
   }
 
   #add(block: number, count: number, role: OwnerWhat): void {
+    if (!this.#scan.wanted.hits(this.#ag * this.#volume.superblock.agBlocks + block, count)) return;
     const place = { ag: this.#ag, block, count };
     if (inAg(this.#volume.superblock, place)) this.#scan.add(this.#claim({ block, count }, role));
   }

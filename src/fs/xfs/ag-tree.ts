@@ -125,7 +125,7 @@ async function visit(
   const { blockSize, agBlocks, features } = volume.superblock;
   const form = FORMS[tree.kind];
   visitor.node?.(step.block);
-  const read = await volume.readBlocks(tree.ag * agBlocks + step.block, 1);
+  const read = await volume.readBlocks(tree.ag * agBlocks + step.block, 1, true);
   if (read.bad.length > 0) return "cannot be read";
   const view = viewOf(read.bytes);
   const why = whyWrong(volume, { tree, step, bytes: read.bytes });

@@ -166,7 +166,10 @@ class XfsMap implements FileMap {
   }
 
   async #collect(wanted: WantedNames): Promise<Names> {
-    const { directories } = await scanClaims(this.#volume, new WantedBlocks([]));
+    const { directories } = await scanClaims(this.#volume, {
+      wanted: new WantedBlocks([]),
+      thorough: false,
+    });
     return collectNames(this.#volume, directories, wanted);
   }
 }
