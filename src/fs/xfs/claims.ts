@@ -8,7 +8,7 @@ import type { BlockClaim } from "../claim-sweep.ts";
 import type { OwnerWhat } from "../file-map.ts";
 import { Turns } from "../turns.ts";
 import type { WantedBlocks } from "../wanted-blocks.ts";
-import { claimsOfAg } from "./ag-claims.ts";
+import { claimsOfAg, reverseClaimsOfAg } from "./ag-claims.ts";
 import { DirectoryTable } from "./directory-table.ts";
 import { listedExtents, walkFork, type ForkVisitor } from "./fork-map.ts";
 import { agLength } from "./geometry.ts";
@@ -40,7 +40,7 @@ export interface Claimant {
 export interface ScanResult {
   readonly claims: readonly Claim[];
   readonly claimants: ReadonlyMap<number, Claimant>;
-  /** Claims of the reverse maps on wanted blocks. */
+  /** Claims of the reverse maps on wanted blocks: on those that no other claim covers, or on all. */
   readonly reverse: readonly Claim[];
   /** AGs whose reverse map could be read whole. */
   readonly reverseWhole: ReadonlySet<number>;
@@ -56,6 +56,8 @@ export interface ScanResult {
 /** What is scanned for. */
 export interface ScanOptions {
   readonly wanted: WantedBlocks;
+  /** Which wanted blocks the reverse map is asked for. */
+  readonly reverse: "unclaimed" | "all";
   /** Whether the checksum of every inode is computed, which takes longer. */
   readonly thorough: boolean;
 }
@@ -85,7 +87,7 @@ export class ClaimScan {
   /** Blocks of maps that are looked at: each belongs to one inode, so more can only be the work of a hostile image. */
   #nodesLeft: number;
 
-  constructor(volume: XfsVolume, { wanted, thorough }: ScanOptions) {
+  constructor(volume: XfsVolume, { wanted, thorough }: Pick<ScanOptions, "wanted" | "thorough">) {
     this.#volume = volume;
     this.wanted = wanted;
     this.directories = new DirectoryTable(volume);
@@ -214,5 +216,9 @@ export async function scanClaims(volume: XfsVolume, options: ScanOptions): Promi
       await claimsOfAg(volume, ag, scan);
     await scan.inodesOf(ag, turns);
   }
+  const left = options.reverse === "all" ? wanted : wanted.without(scan.claims);
+  for (let ag = 0; ag < there; ag += 1)
+    if (left.hits(ag * agBlocks, agLength(volume.superblock, ag)))
+      await reverseClaimsOfAg(volume, ag, { scan, wanted: left });
   return scan;
 }

@@ -102,7 +102,7 @@ class Teller {
     const note = "told by the reverse map, because metadata that says so itself is hidden";
     this.#reverse = new ClaimSweep(
       blockSize,
-      known.reverse,
+      scan.reverse,
       new ClaimOwners(volume, { claimants: known.claimants, note }),
     );
   }
@@ -121,7 +121,8 @@ class Teller {
       }),
     );
     if (open.length === 0) return new Teller(volume, nothing(volume), nobody(volume));
-    const scan = await scanClaims(volume, { wanted, thorough });
+    const reverse = source === "inodes" ? "unclaimed" : "all";
+    const scan = await scanClaims(volume, { wanted, reverse, thorough });
     return new Teller(volume, scan, await knownOf(volume, scan, { source, wanted }));
   }
 
@@ -180,13 +181,11 @@ function nothing(volume: XfsVolume): ScanResult {
 
 function nobody(volume: XfsVolume): Known {
   const names = { table: new NameTable(volume.superblock.rootInode ?? -1), kinds: new Map() };
-  return { claims: [], reverse: [], claimants: new Map(), denied: new Set(), names };
+  return { claims: [], claimants: new Map(), denied: new Set(), names };
 }
 
 interface Known {
   readonly claims: readonly Claim[];
-  /** Claims of the reverse map that may be asked for. */
-  readonly reverse: readonly Claim[];
   readonly claimants: ReadonlyMap<number, Claimant>;
   /** Inodes whose map can be read whole: what they do not claim is not theirs, whatever the reverse map says. */
   readonly denied: ReadonlySet<number>;
@@ -204,13 +203,7 @@ async function knownOf(
   const claimants = new Map(scan.claimants);
   const denied = new Set<number>();
   const unread = new Set<number>();
-  // Where inodes go first, the reverse map is asked of what no claim covers alone.
-  const open = wanted.without(scan.claims);
-  const reverse =
-    source === "reverse-map"
-      ? scan.reverse
-      : scan.reverse.filter(({ block, count }) => open.hits(block, count));
-  for (const { inode } of reverse) {
+  for (const { inode } of scan.reverse) {
     if (inode === 0 || denied.has(inode) || unread.has(inode)) continue;
     const found = await readInode(volume, inode);
     if (typeof found === "string") unread.add(inode);
@@ -219,11 +212,7 @@ async function knownOf(
       if (!scan.partial.has(inode)) denied.add(inode);
     }
   }
-  const names = await collectNames(
-    volume,
-    scan.directories,
-    namedBy(volume, { ...scan, reverse }, wanted),
-  );
+  const names = await collectNames(volume, scan.directories, namedBy(volume, scan, wanted));
   for (const inode of unread) {
     const kind = names.kinds.get(inode);
     if (kind !== undefined && !claimants.has(inode))
@@ -231,12 +220,12 @@ async function knownOf(
   }
   const byReverseMap = ({ inode, block }: Claim): boolean =>
     inode !== 0 && scan.reverseWhole.has(Math.floor(block / agBlocks));
-  if (source === "inodes") return { claims: scan.claims, reverse, claimants, denied, names };
+  if (source === "inodes") return { claims: scan.claims, claimants, denied, names };
   const claims = [
     ...scan.claims.filter((claim) => !byReverseMap(claim)),
     ...scan.reverse.filter(byReverseMap),
   ];
-  return { claims, reverse, claimants, denied, names };
+  return { claims, claimants, denied, names };
 }
 
 /** Inodes that may own something wanted: by their maps, by the reverse map, or because their slot itself is wanted. */

@@ -38,17 +38,18 @@ export interface ReverseVisitor {
   /** Whether a record matters, by its blocks in the AG and their owner: there are as many as extents. @default all do */
   readonly matters?: (block: number, count: number, owner: number) => boolean;
   readonly record: (record: ReverseRecord) => void;
-  /** A block of the tree, in the AG. */
-  readonly node?: (block: number) => void;
+  /** Whether any of some blocks of the AG matters: parts of the tree that tell of no such block are not read. @default all do */
+  readonly near?: (block: number, count: number) => boolean;
   readonly hidden?: (why: string) => void;
 }
 
-/** Walks the reverse map of an AG. Records that cannot be meant are told as hidden. @returns whether all of it could be read */
+/** Walks the reverse map of an AG. Records that cannot be meant are told as hidden. @returns whether all that was looked at could be read */
 export async function walkReverseMap(
   volume: XfsVolume,
   { ag, root }: { readonly ag: number; readonly root: TreeRoot },
   visitor: ReverseVisitor,
 ): Promise<boolean> {
+  const { near } = visitor;
   let sound = true;
   const first = headerBlocks(volume.superblock);
   const end = agLength(volume.superblock, ag);
@@ -56,7 +57,7 @@ export async function walkReverseMap(
     volume,
     { ag, kind: "reverse-map", root },
     {
-      ...(visitor.node === undefined ? {} : { node: visitor.node }),
+      ...(near === undefined ? {} : { descends: (view, at) => nearKeys(view, at, near) }),
       ...(visitor.hidden === undefined ? {} : { hidden: visitor.hidden }),
       record: (view, at) => {
         const block = view.getUint32(at);
@@ -73,6 +74,12 @@ export async function walkReverseMap(
     },
   );
   return whole && sound;
+}
+
+/** Each child has two keys, the lowest and the highest block that it tells of. */
+function nearKeys(view: DataView, at: number, near: NonNullable<ReverseVisitor["near"]>): boolean {
+  const low = view.getUint32(at);
+  return near(low, view.getUint32(at + 20) - low + 1);
 }
 
 function ownerAt(view: DataView, at: number): number {
