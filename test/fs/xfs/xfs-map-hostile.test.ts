@@ -3,6 +3,7 @@
  * StorageError, and where checksums show the harm never names a wrong owner. `XFS_MUTATIONS=50000` makes more, `SEED=123` others.
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { openXfsMap } from "../../../src/fs/xfs/index.ts";
 import { createPrng, StorageError } from "../../../src/base/index.ts";
 import { openFileMap, type FileMap, type OwnedRange } from "../../../src/fs/index.ts";
 import { load, memorySource, poisoned, Scratch } from "../ext4/scratch.ts";
