@@ -25,7 +25,8 @@ for (const [index, { length }] of volumes.entries()) {
   table[446 + index * 16 + 4] = 0x83;
   table.writeUInt32LE(start, 446 + index * 16 + 8);
   table.writeUInt32LE(sectors, 446 + index * 16 + 12);
-  for (let at = 0; at < sectors; at += Math.floor(sectors / 64 / 8) * 8) bad.push(`${start + at} 8\n`);
+  // behind the superblock, without which there is nothing to survey
+  for (let at = 64; at < sectors; at += Math.floor(sectors / 64 / 8) * 8) bad.push(`${start + at} 8\n`);
   start += sectors;
 }
 writeFileSync(image, Buffer.concat([table, ...volumes]));
