@@ -12,9 +12,10 @@ import { claimsOfAg, reverseClaimsOfAg } from "./ag-claims.ts";
 import { DirectoryTable } from "./directory-table.ts";
 import { listedExtents, walkFork, type ForkVisitor } from "./fork-map.ts";
 import { agLength } from "./geometry.ts";
-import type { Inode } from "./inode.ts";
+import type { Inode, MetadataKind } from "./inode.ts";
 import { InodeFilter } from "./inode-filter.ts";
 import { inodeChunks, visitChunk, type InodeChunk } from "./inode-walk.ts";
+import { walkMetadataTree } from "./metadata-tree.ts";
 import type { XfsVolume } from "./volume.ts";
 
 /** What an inode, or an AG for all its inodes, claims blocks for. */
@@ -34,6 +35,7 @@ export interface Claimant {
   readonly kind: Inode["kind"];
   readonly size: number;
   readonly doubt: string | undefined;
+  readonly metadata?: MetadataKind | undefined;
 }
 
 /** What a scan found. */
@@ -141,7 +143,7 @@ export class ClaimScan {
         verify: this.#verify,
         // What has a tree has more to read, and its slot would be gone by then.
         inode: (inode) => {
-          const tree = inode.data.format === "tree" || inode.attributes.format === "tree";
+          const tree = inode.data.format.endsWith("tree") || inode.attributes.format === "tree";
           if (tree) waiting.push({ ...inode, slot: inode.slot.slice() });
           else this.#listed(inode);
         },
@@ -166,8 +168,12 @@ export class ClaimScan {
     this.#directory(inode);
     if (this.wanted.size === 0) return;
     const before = this.claims.length;
-    for (const fork of FORKS)
-      await walkFork(this.#volume, { inode, fork }, this.#visitor(inode, fork));
+    for (const fork of FORKS) {
+      const visitor = this.#visitor(inode, fork);
+      if (inode[fork].format === "metadata-tree")
+        await walkMetadataTree(this.#volume, inode, visitor);
+      else await walkFork(this.#volume, { inode, fork }, visitor);
+    }
     if (this.claims.length > before) this.claimants.set(inode.number, claimantOf(inode));
   }
 
@@ -199,8 +205,8 @@ export class ClaimScan {
 }
 
 /** What of an inode is kept. */
-export function claimantOf({ kind, size, doubt }: Inode): Claimant {
-  return { kind, size, doubt };
+export function claimantOf({ kind, size, doubt, metadata }: Inode): Claimant {
+  return { kind, size, doubt, metadata };
 }
 
 /** Goes through the volume once for wanted blocks. */

@@ -20,6 +20,8 @@ export function superblockOf({
       freeInodeTree: true,
       reverseMap: true,
       reflink: true,
+      parentPointers: false,
+      metadataDirectories: false,
     },
     unknownFeatures: [],
     uuid: "",
