@@ -147,11 +147,11 @@ describe.skipIf(!hasXfsPrograms)("with images (needs xfsprogs)", () => {
     });
 
     test.each([
-      [7, 0x4d41_5052, 40, 40, "reverse-map-tree"],
-      [8, 0x5243_4e54, 4, 8, "reference-count-tree"],
-    ] as const)(
-      "owners() of blocks of a tree of kind %i are found below its inode",
-      async (kind, magic, keys, rootKeys, what) => {
+      { kind: 7, magic: 0x4d41_5052, keys: 40, rootKeys: 40, what: "reverse-map-tree" },
+      { kind: 8, magic: 0x5243_4e54, keys: 4, rootKeys: 8, what: "reference-count-tree" },
+    ])(
+      "owners() of blocks of a tree of kind $kind are found below its inode",
+      async ({ kind, magic, keys, rootKeys, what }) => {
         const { path } = xfsImage(scratch, "trees.img", { options: ["-m", "rmapbt=0"], seed: 4 });
         const volume = await EditedVolume.open(load(path));
         volume.setFeature(8);
