@@ -7,6 +7,7 @@ import {
   type FreeSpaceHeader,
   type TreeRoot,
 } from "./ag-headers.ts";
+import type { WantedBlocks } from "../wanted-blocks.ts";
 import { walkAgTree, type AgTreeKind, type TreeVisitor } from "./ag-tree.ts";
 import type { Claim, ClaimScan } from "./claims.ts";
 import { agLength, inAg } from "./geometry.ts";
@@ -17,6 +18,15 @@ import type { XfsVolume } from "./volume.ts";
 /** Adds all claims of an AG on its own blocks. */
 export async function claimsOfAg(volume: XfsVolume, ag: number, scan: ClaimScan): Promise<void> {
   await new AgClaims(volume, ag, scan).addAll();
+}
+
+/** Adds all claims of an AG's reverse map on wanted blocks. */
+export async function reverseClaimsOfAg(
+  volume: XfsVolume,
+  ag: number,
+  { scan, wanted }: { readonly scan: ClaimScan; readonly wanted: WantedBlocks },
+): Promise<void> {
+  await new AgClaims(volume, ag, scan).addReverse(wanted);
 }
 
 class AgClaims {
@@ -55,7 +65,15 @@ class AgClaims {
         },
       );
     }
-    if (reverseMap !== undefined) await this.#reverse(reverseMap);
+    if (reverseMap !== undefined)
+      await this.#tree({ kind: "reverse-map", root: reverseMap }, "reverse-map-tree");
+  }
+
+  /** Adds what the reverse map says of wanted blocks. */
+  async addReverse(wanted: WantedBlocks): Promise<void> {
+    const space = await readFreeSpaceHeader(this.#volume, this.#ag);
+    const root = space.header?.reverseMap;
+    if (root !== undefined) await this.#reverse(root, wanted);
   }
 
   async #freeSpace(header: FreeSpaceHeader): Promise<void> {
@@ -100,12 +118,15 @@ class AgClaims {
     );
   }
 
-  async #reverse(root: TreeRoot): Promise<void> {
+  async #reverse(root: TreeRoot, wanted: WantedBlocks): Promise<void> {
+    const start = this.#ag * this.#volume.superblock.agBlocks;
+    const near = (block: number, count: number): boolean => wanted.hits(start + block, count);
     const whole = await walkReverseMap(
       this.#volume,
       { ag: this.#ag, root },
       {
-        node: (block) => this.#add(block, 1, "reverse-map-tree"),
+        near,
+        matters: near,
         record: (record) => {
           const claim = this.#reverseClaim(record);
           if (claim !== undefined) this.#scan.addReverse(claim);
@@ -117,6 +138,7 @@ class AgClaims {
   }
 
   #add(block: number, count: number, role: OwnerWhat): void {
+    if (!this.#scan.wanted.hits(this.#ag * this.#volume.superblock.agBlocks + block, count)) return;
     const place = { ag: this.#ag, block, count };
     if (inAg(this.#volume.superblock, place)) this.#scan.add(this.#claim({ block, count }, role));
   }
