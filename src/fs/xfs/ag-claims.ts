@@ -139,6 +139,7 @@ class AgClaims {
     if (owner > 0)
       return {
         ...this.#claim(record, roleOf(record)),
+        reverse: true,
         inode: owner,
         logical: record.tree ? 0 : record.logical,
       };

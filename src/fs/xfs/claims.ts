@@ -22,7 +22,8 @@ type InodeRole = "data" | "unwritten" | "data-tree" | "attributes" | "attribute-
 export interface Claim extends BlockClaim {
   /** Of an AG's own use what an owner is. */
   readonly role: InodeRole | OwnerWhat;
-  readonly note?: string;
+  /** Told by the reverse map. */
+  readonly reverse?: true;
   /** Of role "inodes". */
   readonly chunk?: InodeChunk;
 }
@@ -154,12 +155,19 @@ export class ClaimScan {
         },
       );
     }
-    if (this.claims.length > before) this.claimants.set(inode.number, claimantOf(inode));
+    if (this.claims.length > before)
+      this.claimants.set(inode.number, claimantOf(this.#volume, inode));
   }
 }
 
 /** What of an inode is kept. */
-export function claimantOf({ kind, size, doubt }: Inode): Claimant {
+export function claimantOf({ copied }: XfsVolume, inode: Inode): Claimant {
+  const { kind, size, mode } = inode;
+  // A copy of the superblock is older than quotas, and the kernel gives the files that it keeps them in no permissions.
+  const hidden = copied && mode === 0o100000;
+  const doubt = hidden
+    ? "it may keep quotas or the real-time device's map, which the copy of the superblock does not tell"
+    : inode.doubt;
   return { kind, size, doubt };
 }
 

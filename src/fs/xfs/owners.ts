@@ -2,7 +2,8 @@
  * owners: whose bytes are these ranges?
  *
  * Order: what the geometry knows needs no reading. For the rest the trees of the AGs and the maps of all inodes are gone through once. What
- * nobody claims is told by the reverse map, where one is: but only what hidden metadata explains; a claim that the inode itself denies is a contradiction.
+ * nobody claims, or only who is not believed, is told by the reverse map, where one is: but only what hidden metadata explains; a claim that the
+ * inode itself denies is a contradiction. Who shares a block, and is hidden, is told by it as well.
  */
 import type { ByteRange } from "../../base/index.ts";
 import { ClaimSweep } from "../claim-sweep.ts";
@@ -12,12 +13,13 @@ import {
   SegmentList,
   toOwnedRanges,
   sharedDraft,
+  shifted,
   type OwnerDraft,
   type Segment,
 } from "../owner-draft.ts";
 import { draftOf, unknownDraft } from "../owner-texts.ts";
 import { WantedBlocks } from "../wanted-blocks.ts";
-import { ClaimOwners } from "./claim-owners.ts";
+import { ClaimOwners, type Claimants } from "./claim-owners.ts";
 import { claimantOf, scanClaims, type Claim, type Claimant, type ScanResult } from "./claims.ts";
 import { readInode } from "./inode.ts";
 import { collectNames, type Names } from "./paths.ts";
@@ -60,6 +62,8 @@ class Teller {
   readonly #scan: ScanResult;
   readonly #claims: ClaimSweep<Claim>;
   readonly #reverse: ClaimSweep<Claim>;
+  /** What the reverse map says of inodes that do not tell everything themselves; `undefined` where there are none. */
+  readonly #hidden: ClaimSweep<Claim> | undefined;
   readonly #denied: ReadonlySet<number>;
 
   constructor(volume: XfsVolume, scan: ScanResult, known: Known) {
@@ -67,17 +71,12 @@ class Teller {
     this.#volume = volume;
     this.#scan = scan;
     this.#denied = known.denied;
-    this.#claims = new ClaimSweep(
-      blockSize,
-      known.claims,
-      new ClaimOwners(volume, { claimants: known.claimants }),
-    );
+    this.#claims = new ClaimSweep(blockSize, known.claims, new ClaimOwners(volume, known));
     const note = "told by the reverse map, because metadata that says so itself is hidden";
-    this.#reverse = new ClaimSweep(
-      blockSize,
-      scan.reverse,
-      new ClaimOwners(volume, { claimants: known.claimants, note }),
-    );
+    const noted = new ClaimOwners(volume, { ...known, note });
+    this.#reverse = new ClaimSweep(blockSize, scan.reverse, noted);
+    const hidden = scan.reverse.filter(({ inode }) => inode !== 0 && !known.denied.has(inode));
+    if (hidden.length > 0) this.#hidden = new ClaimSweep(blockSize, hidden, noted);
   }
 
   static async open(
@@ -103,18 +102,34 @@ class Teller {
       return;
     }
     for (const piece of this.#claims.pieces(part)) {
-      if (piece.owners.length > 0)
+      if (piece.owners.every(({ kind }) => kind === "unknown")) this.#unclaimed(piece, segments);
+      else if (this.#hidden === undefined)
         segments.add({ ...piece, owners: settled(this.#volume, piece.owners) });
-      else this.#unclaimed(piece, segments);
+      else this.#shared(piece, segments);
     }
   }
 
-  #unclaimed(range: ByteRange, segments: SegmentList): void {
-    for (const piece of this.#reverse.pieces(range)) {
+  /** What is claimed, with those who share it and are hidden. */
+  #shared(claimed: Segment, segments: SegmentList): void {
+    for (const piece of this.#hidden!.pieces(claimed)) {
+      const owners = claimed.owners.map((owner) => shifted(owner, piece.offset - claimed.offset));
+      for (const owner of piece.owners) {
+        const known = owners.some(({ inode, at }) => inode === owner.inode && at === owner.at);
+        if (!known && owner.kind !== "unknown") owners.push(owner);
+      }
+      segments.add({ ...piece, owners: settled(this.#volume, owners) });
+    }
+  }
+
+  /** What nobody claims who is believed; `doubts` are the claims of those who are not. */
+  #unclaimed(doubts: Segment, segments: SegmentList): void {
+    for (const piece of this.#reverse.pieces(doubts)) {
       const denied = piece.owners.find(
         ({ inode }) => inode !== undefined && this.#denied.has(inode),
       );
-      if (piece.owners.length === 0)
+      if (doubts.owners.length > 0 && piece.owners.every(({ kind }) => kind === "unknown"))
+        segments.add({ ...piece, owners: doubts.owners });
+      else if (piece.owners.length === 0)
         segments.add({ ...piece, owners: [unknownDraft(this.#whyUnknown())] });
       else if (denied === undefined)
         segments.add({ ...piece, owners: settled(this.#volume, piece.owners) });
@@ -155,9 +170,8 @@ const NOTHING: ScanResult = {
   reasons: [],
 };
 
-interface Known {
+interface Known extends Claimants {
   readonly claims: readonly Claim[];
-  readonly claimants: ReadonlyMap<number, Claimant>;
   /** Inodes whose map can be read whole: what they do not claim is not theirs, whatever the reverse map says. */
   readonly denied: ReadonlySet<number>;
 }
@@ -165,31 +179,34 @@ interface Known {
 /** What is known of the inodes that the scan and the reverse map name. */
 async function knownOf(volume: XfsVolume, scan: ScanResult, source: OwnerSource): Promise<Known> {
   const { agBlocks } = volume.superblock;
-  const claimants = new Map(scan.claimants);
+  const reverse = new Map<number, Claimant>();
   const denied = new Set<number>();
   const unread = new Set<number>();
   for (const { inode } of scan.reverse) {
-    if (inode === 0 || denied.has(inode) || unread.has(inode)) continue;
+    if (inode === 0 || reverse.has(inode) || unread.has(inode)) continue;
     const found = await readInode(volume, inode);
-    if (typeof found === "string") unread.add(inode);
-    else {
-      claimants.set(inode, claimantOf(found));
-      if (!scan.partial.has(inode)) denied.add(inode);
+    if (typeof found === "string") {
+      unread.add(inode);
+      continue;
     }
+    reverse.set(inode, claimantOf(volume, found));
+    if (!scan.partial.has(inode)) denied.add(inode);
   }
   if (unread.size > 0) {
     const { kinds } = await collectNames(volume, scan.directories, unread);
     for (const [inode, kind] of kinds)
-      if (!claimants.has(inode)) claimants.set(inode, { kind, size: Infinity, doubt: undefined });
+      reverse.set(inode, { kind, size: Infinity, doubt: undefined });
   }
   const byReverseMap = ({ inode, block }: Claim): boolean =>
     inode !== 0 && scan.reverseWhole.has(Math.floor(block / agBlocks));
-  if (source === "inodes") return { claims: scan.claims, claimants, denied };
-  const claims = [
-    ...scan.claims.filter((claim) => !byReverseMap(claim)),
-    ...scan.reverse.filter(byReverseMap),
-  ];
-  return { claims, claimants, denied };
+  const claims =
+    source === "inodes"
+      ? scan.claims
+      : [
+          ...scan.claims.filter((claim) => !byReverseMap(claim)),
+          ...scan.reverse.filter(byReverseMap),
+        ];
+  return { claims, claimants: scan.claimants, reverse, denied };
 }
 
 /** The owners of a piece as they are told: what is free is so only where nobody claims it, and sharers of a reflinked extent are marked. */
