@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { crc32c } from "../../src/base/index.ts";
 import { openFileMap, type OwnedRange } from "../../src/fs/index.ts";
-import { MutatedSource, wholeImage } from "./mutated-source.ts";
+import { MutatedSource, wholeImage } from "../support/mutated-source.ts";
 
 const FOLDER = join(import.meta.dirname, "../fs/ext4/fixtures");
 const SUPERBLOCK = 1024;

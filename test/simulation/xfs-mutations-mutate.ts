@@ -1,6 +1,6 @@
 /** Mutate: harms an XFS image at random, aimed at the fields that steer a reader of it. The image is put back by `restore`. */
 import type { ByteRange, Prng } from "../../src/base/index.ts";
-import type { Structure, XfsFixture } from "./xfs-mutations-fixture.ts";
+import type { Structure, XfsFixture } from "../fs/xfs/support/fixture.ts";
 
 /** What was done to an image. */
 export interface Mutation {

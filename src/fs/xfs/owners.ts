@@ -194,8 +194,11 @@ async function knownOf(volume: XfsVolume, scan: ScanResult, source: OwnerSource)
   }
   if (unread.size > 0) {
     const { kinds } = await collectNames(volume, scan.directories, unread);
-    for (const [inode, kind] of kinds)
-      reverse.set(inode, { kind, size: Infinity, doubt: undefined });
+    const { rootInode } = volume.superblock;
+    // Nothing names the root, and nothing else it could be.
+    const named = rootInode === undefined ? kinds : new Map(kinds).set(rootInode, "directory");
+    for (const [inode, kind] of named)
+      if (unread.has(inode)) reverse.set(inode, { kind, size: Infinity, doubt: undefined });
   }
   const byReverseMap = ({ inode, block }: Claim): boolean =>
     inode !== 0 && scan.reverseWhole.has(Math.floor(block / agBlocks));

@@ -66,7 +66,7 @@ const TYPES: Readonly<Record<string, readonly string[]>> = {
   data: ["data", "file-slack", "unwritten", "extent-tree"],
   rldata: ["data", "file-slack", "unwritten"],
   symlink: ["symlink-target"],
-  dir: ["directory-block", "directory-index"],
+  dir: ["directory-block", "directory-index", "extent-tree"],
   attr: ["xattr-block"],
   btbmapa: ["xattr-block"],
   btbmapd: ["extent-tree"],

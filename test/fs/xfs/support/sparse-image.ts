@@ -1,7 +1,8 @@
 /** SparseImage: an image of which only what is not zero is kept, with changes laid over it that can be dropped again. */
-import type { ImageBytes } from "./mutated-source.ts";
+import type { ImageBytes } from "../../../support/mutated-source.ts";
 
 const PAGE = 4096;
+const ZEROS = Buffer.alloc(PAGE);
 
 /** An image; `change` never touches what it was made of. */
 export class SparseImage implements ImageBytes {
@@ -14,7 +15,7 @@ export class SparseImage implements ImageBytes {
     const pages = new Map<number, Uint8Array>();
     for (let page = 0; page * PAGE < bytes.length; page += 1) {
       const part = Buffer.from(bytes.buffer, bytes.byteOffset + page * PAGE, PAGE);
-      if (part.some((byte) => byte !== 0)) pages.set(page, new Uint8Array(part));
+      if (!part.equals(ZEROS)) pages.set(page, new Uint8Array(part));
     }
     this.#pages = pages;
   }

@@ -1,6 +1,6 @@
 /** Truth: what owners that a map tells of a harmed image are beside those of the unharmed one. */
-import type { OwnedRange, Owner } from "../../src/fs/index.ts";
-import type { XfsFixture } from "./xfs-mutations-fixture.ts";
+import type { OwnedRange, Owner } from "../../../../src/fs/index.ts";
+import type { XfsFixture } from "./fixture.ts";
 
 /** What an owner may be called where only the reverse map tells it, which knows fewer kinds. */
 const VAGUE: Readonly<Record<string, readonly string[]>> = {
@@ -33,7 +33,8 @@ function isTrue(
 }
 
 /** Pieces of told ranges that lie in one range of the truth. */
-function* pieces(
+/** Pieces of told ranges that lie in one range of the truth. */
+export function* pieces(
   owned: readonly OwnedRange[],
   truth: readonly OwnedRange[],
 ): Generator<{ readonly told: OwnedRange; readonly real: OwnedRange; readonly from: number }> {

@@ -1,15 +1,15 @@
 /** Fixture: one small XFS image, what its map says of it unharmed, and its structures: where mutations aim. */
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { brotliDecompressSync, gunzipSync } from "node:zlib";
-import { crc32c } from "../../src/base/index.ts";
-import { openFileMap, type OwnedRange } from "../../src/fs/index.ts";
-import { openXfsVolume } from "../../src/fs/xfs/open-volume.ts";
-import type { Superblock } from "../../src/fs/xfs/superblock.ts";
-import { MutatedSource } from "./mutated-source.ts";
-import { SparseImage } from "./xfs-mutations-image.ts";
+import { openFileMap, type OwnedRange } from "../../../../src/fs/index.ts";
+import { openXfsVolume } from "../../../../src/fs/xfs/open-volume.ts";
+import type { Superblock } from "../../../../src/fs/xfs/superblock.ts";
+import { MutatedSource } from "../../../support/mutated-source.ts";
+import { mend } from "./mend.ts";
+import { SparseImage } from "./sparse-image.ts";
 
-const FOLDER = join(import.meta.dirname, "../fs/xfs/fixtures");
+const FOLDER = join(import.meta.dirname, "../fixtures");
 
 /** Where checksum, own address (sectors of 512 bytes) and owner stand in structures of v5. */
 interface Marks {
@@ -108,8 +108,7 @@ export class XfsFixture {
       if (marks.inode !== undefined && structure.inode !== undefined)
         view.setBigUint64(marks.inode, BigInt(structure.inode));
     }
-    view.setUint32(marks.checksum, 0);
-    view.setUint32(marks.checksum, ~crc32c(bytes, 0xffff_ffff) >>> 0, true);
+    mend(bytes, marks.checksum);
   }
 }
 
@@ -149,15 +148,22 @@ async function learn(name: string, bytes: Uint8Array): Promise<XfsFixture> {
   return new XfsFixture(name, { image, superblock, truth, paths, journal });
 }
 
-/** All images of the corpus, with their truth. */
-export async function loadXfsFixtures(): Promise<XfsFixture[]> {
-  const fixtures: XfsFixture[] = [];
-  for (const entry of readdirSync(FOLDER).sort()) {
-    const [, name, form] = /^(\w+)\.xfs\.(br|gz)$/.exec(entry) ?? [];
-    if (name === undefined) continue;
-    const packed = readFileSync(join(FOLDER, entry));
-    const bytes = form === "br" ? brotliDecompressSync(packed) : gunzipSync(packed);
-    fixtures.push(await learn(name, new Uint8Array(bytes)));
-  }
-  return fixtures;
+/** Names of all images of the corpus. */
+export const XFS_FIXTURES: readonly string[] = readdirSync(FOLDER)
+  .flatMap((entry) => /^(\w+)\.xfs\.(?:br|gz)$/.exec(entry)?.[1] ?? [])
+  .sort();
+
+/** An image of the corpus as it is. */
+export function fixtureBytes(name: string): Uint8Array {
+  const packed = join(FOLDER, `${name}.xfs.br`);
+  return new Uint8Array(
+    existsSync(packed)
+      ? brotliDecompressSync(readFileSync(packed))
+      : gunzipSync(readFileSync(join(FOLDER, `${name}.xfs.gz`))),
+  );
+}
+
+/** An image of the corpus, with its truth. */
+export function loadXfsFixture(name: string): Promise<XfsFixture> {
+  return learn(name, fixtureBytes(name));
 }
