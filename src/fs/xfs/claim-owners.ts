@@ -118,7 +118,7 @@ export class ClaimOwners implements ClaimTeller<Claim> {
 
   #slot({ chunk }: Claim, number: number, index: number): OwnerDraft {
     const free = index < 0 || index >= chunk!.count ? true : isFree(chunk!, index);
-    if (free === true) return this.#draft("free-inode", number);
+    if (free === true) return this.#draft("unused-inode", number);
     if (free === false) return this.#draft("inode", number);
     return draftOf("inode-table", {
       inode: number,

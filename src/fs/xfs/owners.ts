@@ -154,8 +154,8 @@ class Teller {
   names(segments: readonly Segment[]): Promise<Names> {
     const wanted = new Set<number>();
     for (const { owners } of segments)
-      for (const { inode, kind } of owners)
-        if (inode !== undefined && kind !== "free") wanted.add(inode);
+      for (const { inode, what } of owners)
+        if (inode !== undefined && what !== "unused-inode") wanted.add(inode);
     return collectNames(this.#volume, this.#scan.directories, wanted);
   }
 }

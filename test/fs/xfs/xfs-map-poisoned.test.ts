@@ -17,7 +17,7 @@ import { lies, omissions, pieces } from "./support/truth.ts";
 /** Structures that no answer needs: nothing is hidden, so nothing is said. */
 const UNREAD = new Set([
   "superblock-backup",
-  "free-inode",
+  "unused-inode",
   "directory-index",
   "xattr-block",
   "symlink-target",

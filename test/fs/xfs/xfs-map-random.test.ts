@@ -94,7 +94,6 @@ async function rescue(bytes: Uint8Array, name: string, prng: Prng): Promise<void
     missing = code !== 0;
     expect(round, `${JSON.stringify(bad)}: ${JSON.stringify(document)}`).toBeLessThan(ROUNDS);
   }
-  if (process.env["DBG"]) { const now = readFileSync(image); for (let i = 0; i < bytes.length; i += 512) if (Buffer.compare(now.subarray(i, i + 512), bytes.subarray(i, i + 512)) !== 0) console.log("DIFF", i, JSON.stringify(owned.find((o) => o.offset + o.length > i)), bad.some((b) => b.offset === i)); }
   expect(Buffer.compare(readFileSync(image), bytes)).toBe(0);
   expect(findings(image)).toEqual(findings(whole));
 }

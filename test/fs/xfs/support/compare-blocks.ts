@@ -61,7 +61,7 @@ const TYPES: Readonly<Record<string, readonly string[]>> = {
   freelist: ["tree-reserve"],
   free1: ["free-space"],
   free2: ["free-space"],
-  inode: ["inode", "free-inode"],
+  inode: ["inode", "unused-inode"],
   // xfs_db counts the blocks of a map among the data.
   data: ["data", "file-slack", "unwritten", "extent-tree"],
   rldata: ["data", "file-slack", "unwritten"],

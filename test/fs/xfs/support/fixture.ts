@@ -115,7 +115,7 @@ export class XfsFixture {
 /** Bytes of one structure of a kind; `undefined` of what is none. */
 function sizeOf(what: string, kind: string, superblock: Superblock): number | undefined {
   const { sectorSize, blockSize, inodeSize, directoryBlockSize } = superblock;
-  if (what === "inode" || what === "free-inode") return inodeSize;
+  if (what === "inode" || what === "unused-inode") return inodeSize;
   if (what.startsWith("directory-")) return directoryBlockSize;
   if (/^superblock|header$|^free-list$|^journal/.test(what)) return sectorSize;
   return kind === "metadata" || what === "symlink-target" ? blockSize : undefined;

@@ -4,7 +4,7 @@ import type { XfsFixture } from "./fixture.ts";
 
 /** What an owner may be called where only the reverse map tells it, which knows fewer kinds. */
 const VAGUE: Readonly<Record<string, readonly string[]>> = {
-  "inode-table": ["inode", "free-inode"],
+  "inode-table": ["inode", "unused-inode"],
   "free-space-tree": ["free-space-tree", "reverse-map-tree", "tree-reserve"],
   // The size is hidden with the inode: what is past the end of a file is not known to be.
   data: ["data", "file-slack"],
