@@ -1,4 +1,4 @@
-// Makes the caches of compiled code in dist/cli: runs the program once, a survey of the image that the package carries, and keeps what V8
+// Makes the caches of compiled code in dist/cli: runs the program once, a survey of the images that the package carries, and keeps what V8
 // compiled of each file.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -12,8 +12,25 @@ const { CACHE_SUFFIX, ChunkLoader } = createRequire(import.meta.url)("../dist/cl
 const work = mkdtempSync(join(tmpdir(), "theriac-cache-"));
 const image = join(work, "image");
 const list = join(work, "list");
-writeFileSync(image, gunzipSync(readFileSync(join(root, "assets/demo.ext4.gz"))));
-writeFileSync(list, Array.from({ length: 64 }, (_, index) => `${index * 96} 8\n`).join(""));
+// Every file system in a partition of its own, so that one run compiles what each needs.
+const SECTOR = 512;
+const ALIGNMENT = 2048;
+const volumes = ["ext4", "xfs"].map((name) => gunzipSync(readFileSync(join(root, `assets/demo.${name}.gz`))));
+const table = Buffer.alloc(ALIGNMENT * SECTOR);
+table.writeUInt16LE(0xaa55, 510);
+const bad = [];
+let start = ALIGNMENT;
+for (const [index, { length }] of volumes.entries()) {
+  const sectors = length / SECTOR;
+  table[446 + index * 16 + 4] = 0x83;
+  table.writeUInt32LE(start, 446 + index * 16 + 8);
+  table.writeUInt32LE(sectors, 446 + index * 16 + 12);
+  // behind the superblock, without which there is nothing to survey
+  for (let at = 64; at < sectors; at += Math.floor(sectors / 64 / 8) * 8) bad.push(`${start + at} 8\n`);
+  start += sectors;
+}
+writeFileSync(image, Buffer.concat([table, ...volumes]));
+writeFileSync(list, bad.join(""));
 
 const loader = new ChunkLoader();
 process.on("exit", () => {

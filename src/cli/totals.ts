@@ -28,5 +28,19 @@ export function formatTotals(
   });
   const line = `${style.bold(`total ${totals.total}`)} = ${parts.join(" + ")}\n`;
   const pieces = Object.entries(moved).map(([what, bytes]) => `${what} ${bytes}`);
-  return pieces.length === 0 ? line : `${line}${pieces.join(" · ")}\n`;
+  return pieces.length === 0 ? line : `${line}${wrapped(pieces)}\n`;
+}
+
+/** Columns that every terminal has. */
+const COLUMNS = 80;
+
+/** Pieces on as few lines as they need. */
+function wrapped(pieces: readonly string[]): string {
+  const lines: string[] = [];
+  for (const piece of pieces) {
+    const longer = `${lines.at(-1)} · ${piece}`;
+    if (lines.length === 0 || longer.length > COLUMNS) lines.push(piece);
+    else lines[lines.length - 1] = longer;
+  }
+  return lines.join("\n");
 }

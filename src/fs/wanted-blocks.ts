@@ -65,6 +65,25 @@ export class WantedBlocks {
     return this.#starts[run]! < block + count;
   }
 
+  /** What of them is in none of some other runs, which may come in any order and overlap. */
+  without(others: readonly BlockRun[]): WantedBlocks {
+    const taken = [...new WantedBlocks(others)];
+    const left: BlockRun[] = [];
+    let at = 0;
+    for (const { block, count } of this) {
+      const end = block + count;
+      let start = block;
+      while (at < taken.length && taken[at]!.block + taken[at]!.count <= start) at += 1;
+      for (let next = at; next < taken.length && taken[next]!.block < end; next += 1) {
+        const other = taken[next]!;
+        if (other.block > start) left.push({ block: start, count: other.block - start });
+        start = other.block + other.count;
+      }
+      if (start < end) left.push({ block: start, count: end - start });
+    }
+    return new WantedBlocks(left);
+  }
+
   /** The runs, ascending. */
   *[Symbol.iterator](): Generator<BlockRun> {
     for (let index = 0; index < this.#starts.length; index += 1) {

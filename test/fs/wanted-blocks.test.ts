@@ -38,3 +38,19 @@ test("the runs are ascending and apart, whatever order they came in", () => {
     { block: 9, count: 2 },
   ]);
 });
+
+test("without() leaves exactly the blocks that no other run holds", () => {
+  assert(
+    property(array(run, { maxLength: 20 }), array(run, { maxLength: 20 }), (runs, others) => {
+      const blocksOf = (list: Iterable<{ block: number; count: number }>): Set<number> =>
+        new Set(
+          [...list].flatMap(({ block, count }) =>
+            Array.from({ length: count }, (_, at) => block + at),
+          ),
+        );
+      const taken = blocksOf(others);
+      const left = [...blocksOf(runs)].filter((block) => !taken.has(block));
+      expect(blocksOf(new WantedBlocks(runs).without(others))).toEqual(new Set(left));
+    }),
+  );
+});

@@ -1,20 +1,23 @@
-/** theriac demo: the whole chain on a real ext4 image, with the very commands that a person would type. */
+/** theriac demo: the whole chain on a real image, with the very commands that a person would type. */
 import { execFile } from "node:child_process";
 import { appendFileSync, copyFileSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Command } from "commander";
+import { Option, type Command } from "commander";
 import { formatSize } from "../../base/index.ts";
 import { openTarget } from "../../rescue/index.ts";
 import { integerArgument } from "../arguments.ts";
 import type { CommandContext, CommandModule, ExitCode } from "../command.ts";
-import { makeImage, runProgram } from "../demo/demo-image.ts";
+import { makeImage } from "../demo/demo-image.ts";
+import { DEMO_FILESYSTEMS, DEMO_MAKERS, type DemoFilesystem } from "../demo/demo-makers.ts";
+import { runProgram } from "../demo/run-program.ts";
 import { choosePlaces, type DemoPlace } from "../demo/demo-places.ts";
 import { findTree } from "../demo/demo-tree.ts";
 import { packageRoot } from "../package-root.ts";
 
 /** Options of the command. */
 interface DemoOptions {
+  readonly fs: DemoFilesystem;
   readonly seed: number;
   readonly keep: boolean;
 }
@@ -31,6 +34,9 @@ interface Story {
 export const demo: CommandModule<DemoOptions> = {
   configure(command: Command) {
     command
+      .addOption(
+        new Option("--fs <name>", "which file system").choices(DEMO_FILESYSTEMS).default("ext4"),
+      )
       .option("--seed <number>", "which places are poisoned", integerArgument, 2021)
       .option("--keep", "keep the images for a look of your own", false);
   },
@@ -64,7 +70,7 @@ async function* tell(story: Story, options: DemoOptions): AsyncGenerator<string>
     yield* theriac(story, ["verify", "demo.img"]);
     yield* chapter(story, "6  The rest, from an image of the same generation");
     yield* theriac(story, ["repair", "demo.img", "--from", "before.img", "--free"]);
-    yield* finish(story);
+    yield* finish(story, options.fs);
   } finally {
     if (!options.keep) rmSync(story.folder, { recursive: true, force: true });
   }
@@ -116,9 +122,9 @@ function runSelf(story: Story, args: readonly string[]): Promise<{ status: numbe
 /** Makes the image, keeps a copy of it, ages the backup, and poisons the image. */
 async function* prepare(story: Story, options: DemoOptions): AsyncGenerator<string> {
   const { style } = story.context;
-  yield `${style.bold("Theriac")}: from an I/O error to a healed file, on a real ext4 image\n`;
+  yield `${style.bold("Theriac")}: from an I/O error to a healed file, on a real ${options.fs} image\n`;
   const tree = findTree();
-  const { image, made } = await makeImage(story.folder, tree);
+  const { image, made } = await makeImage(story.folder, tree, options.fs);
   if (tree !== undefined)
     yield `\n${tree.files} files, ${formatSize(tree.bytes)}, of ${tree.path}\n`;
   yield `${style.dim(`$ ${made}`)}\n`;
@@ -135,7 +141,7 @@ async function* prepare(story: Story, options: DemoOptions): AsyncGenerator<stri
   const target = await openTarget(image);
   const map = target.volumes[0]?.map;
   if (map === undefined)
-    throw new RangeError("Cannot open the image just made: want an ext4 file system");
+    throw new RangeError("Cannot open the image just made: want a file system");
   const places = await choosePlaces(map, options.seed);
   await target.close();
   await inject(story, places);
@@ -167,14 +173,15 @@ function ageBackup(story: Story, places: readonly DemoPlace[]): void {
 }
 
 /** The proof: every file compared with its original, and the file system's own checker. */
-async function* finish(story: Story): AsyncGenerator<string> {
+async function* finish(story: Story, filesystem: DemoFilesystem): AsyncGenerator<string> {
   const { style } = story.context;
   yield* chapter(story, "7  Proof: every byte read again, every file compared with its original");
   yield* theriac(story, ["verify", "demo.img", "--against", "before.img"]);
-  const checked = await runProgram("e2fsck", ["-fn", join(story.folder, "demo.img")]);
-  yield style.dim("$ e2fsck -fn demo.img\n");
+  const { program, flags } = DEMO_MAKERS[filesystem].checker;
+  const checked = await runProgram(program, [flags, join(story.folder, "demo.img")]);
+  yield style.dim(`$ ${program} ${flags} demo.img\n`);
   yield checked === undefined
-    ? "e2fsck is not on this machine\n"
+    ? `${program} is not on this machine\n`
     : checked.text.replaceAll(`${story.folder}/`, "");
   if (checked !== undefined && checked.status !== 0) story.exitCode = 1;
 }

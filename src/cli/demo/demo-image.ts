@@ -1,21 +1,18 @@
 /**
- * demo-image: an ext4 image of a real tree, and a backup of that tree.
+ * demo-image: an image of a real tree, and a backup of that tree.
  *
- * With mke2fs the image is made of a tree on this machine. Without it, from an image that the package carries; its backup is then
+ * With the file system's own maker the image is made of a tree on this machine. Without it, from an image that the package carries; its backup is then
  * taken out of the image itself, while it is whole.
  */
-import { execFile } from "node:child_process";
-import { cp, mkdir, readFile, symlink, utimes, writeFile } from "node:fs/promises";
+import { cp, mkdir, readFile, rm, symlink, utimes, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { gunzip } from "node:zlib";
-import { createMemoryDevice } from "../../device/index.ts";
-import { openFileMap, type FileMap } from "../../fs/index.ts";
+import { createMemoryDevice, openDevice } from "../../device/index.ts";
+import { openFileMap, type FileInfo, type FileMap } from "../../fs/index.ts";
 import { packageRoot } from "../package-root.ts";
+import { DEMO_MAKERS, type DemoFilesystem } from "./demo-makers.ts";
 import type { DemoTree } from "./demo-tree.ts";
-
-const CARRIED = join(packageRoot(), "assets/demo.ext4.gz");
-const run = promisify(execFile);
 
 /** What the demonstration works on. */
 export interface DemoImage {
@@ -25,29 +22,13 @@ export interface DemoImage {
   readonly made: string;
 }
 
-/** Runs a program; `undefined` where this machine has none of that name, even in the folders of its administrator. */
-export async function runProgram(
-  name: string,
-  args: readonly string[],
-): Promise<{ readonly status: number; readonly text: string } | undefined> {
-  const path = `${process.env["PATH"] ?? ""}:/usr/sbin:/sbin`;
-  try {
-    const { stdout, stderr } = await run(name, [...args], {
-      env: { ...process.env, PATH: path, LC_ALL: "C" },
-    });
-    return { status: 0, text: stdout + stderr };
-  } catch (error) {
-    const failure = error as NodeJS.ErrnoException & { stdout?: string; stderr?: string };
-    if (failure.code === "ENOENT") return undefined;
-    return {
-      status: Number(failure.code ?? 1),
-      text: `${failure.stdout ?? ""}${failure.stderr ?? ""}`,
-    };
-  }
-}
-
-/** Makes image and backup in `folder`, of the tree where there is one and mke2fs. */
-export async function makeImage(folder: string, tree: DemoTree | undefined): Promise<DemoImage> {
+/** Makes image and backup in `folder`, of the tree where there is one and the file system's maker. */
+export async function makeImage(
+  folder: string,
+  tree: DemoTree | undefined,
+  filesystem: DemoFilesystem,
+): Promise<DemoImage> {
+  const maker = DEMO_MAKERS[filesystem];
   const image = join(folder, "demo.img");
   const backup = join(folder, "backup");
   if (tree !== undefined) {
@@ -56,17 +37,37 @@ export async function makeImage(folder: string, tree: DemoTree | undefined): Pro
       preserveTimestamps: true,
       verbatimSymlinks: true,
     });
-    const size = Math.ceil((tree.bytes * 1.4 + tree.files * 6144) / 1_048_576) + 16;
-    const options = ["-q", "-t", "ext4", "-b", "4096", "-d", backup, image, `${size}M`];
-    const made = await runProgram("mke2fs", options);
-    if (made?.status === 0)
-      return { image, backup, made: `mke2fs -t ext4 -d ${tree.path} demo.img ${size}M` };
+    const { bytes, files, path } = tree;
+    const made = await maker.make({ folder, image, tree: backup, from: path, bytes, files });
+    if (made !== undefined) {
+      await timeAll(image, backup);
+      return { image, backup, made };
+    }
+    await rm(backup, { recursive: true });
   }
-  const bytes = await promisify(gunzip)(await readFile(CARRIED));
+  const bytes = await promisify(gunzip)(
+    await readFile(join(packageRoot(), "assets", maker.carried)),
+  );
   await writeFile(image, bytes);
   await mkdir(backup, { recursive: true });
   await extractAll(bytes, backup);
-  return { image, backup, made: "no mke2fs here: the image that the package carries" };
+  const made = `no ${maker.program} here: the image that the package carries`;
+  return { image, backup, made };
+}
+
+/** Gives every file of the backup the time that it has in the image: not every maker keeps the tree's. */
+async function timeAll(image: string, folder: string): Promise<void> {
+  const device = openDevice(image);
+  const map = await openFileMap(device);
+  for await (const info of map.files())
+    if (info.kind === "file") for (const path of info.paths) await time(join(folder, path), info);
+  device.close();
+}
+
+/** To the second: that is what utimes() keeps without a loss. */
+async function time(path: string, { modifiedNs }: FileInfo): Promise<void> {
+  const seconds = Number(modifiedNs / 1_000_000_000n);
+  await utimes(path, seconds, seconds);
 }
 
 /** Takes every folder, file and symbolic link out of a whole image. */
@@ -81,12 +82,7 @@ async function extractAll(bytes: Uint8Array, folder: string): Promise<void> {
       const content = await contentOf(map, { bytes, inode: info.inode, size: info.size });
       if (info.kind === "symlink") await symlink(Buffer.from(content).toString(), to);
       else await writeFile(to, content);
-      if (info.kind === "file")
-        await utimes(
-          to,
-          Number(info.modifiedNs / 1_000_000n) / 1000,
-          Number(info.modifiedNs / 1_000_000n) / 1000,
-        );
+      if (info.kind === "file") await time(to, info);
     }
   }
 }

@@ -8,7 +8,7 @@ import type { FileInfo, FileMap } from "../../fs/index.ts";
 
 /** One place, with what was aimed at. */
 export interface DemoPlace extends ByteRange {
-  readonly aim: "file data" | "slack" | "directory" | "inode table" | "free space";
+  readonly aim: "file data" | "slack" | "directory" | "inode" | "B+tree" | "free space";
   /** A path that it belongs to; "" where there is none. */
   readonly path: string;
 }
@@ -18,7 +18,7 @@ interface Listed extends FileInfo {
 }
 
 /** How many places of each class; forty together. */
-const COUNTS = { data: 27, slack: 5, inodes: 2, free: 5 };
+const COUNTS = { data: 27, slack: 5, inodes: 2, trees: 2, free: 5 };
 const LENGTHS = [64, 64, 256, 512, 512, 1024, 4096, 8192] as const;
 /** Files from this size on are hit in their data. */
 const DATA_BYTES_MIN = 8192;
@@ -31,7 +31,7 @@ export async function choosePlaces(map: FileMap, seed: number): Promise<readonly
   for await (const info of map.files()) {
     if (info.paths.length === 0) continue;
     if (info.kind === "file") files.push(info);
-    if (info.kind === "directory" && info.inode > 11) folders.push(info);
+    if (info.kind === "directory" && info.paths[0] !== "/") folders.push(info);
   }
   const big = files.filter((file) => file.size >= DATA_BYTES_MIN);
   const places = [
@@ -42,6 +42,7 @@ export async function choosePlaces(map: FileMap, seed: number): Promise<readonly
       files: files.filter((file) => file.size < DATA_BYTES_MIN),
       random,
     })),
+    ...(await treePlaces(map, random)),
     ...(await freePlaces(map, random)),
   ];
   return places.sort((one, other) => one.offset - other.offset);
@@ -117,7 +118,7 @@ async function directoryPlace(
     const extent = (await map.extents(folder.inode))[0];
     if (
       inside.length < 2 ||
-      inside.length > 12 ||
+      inside.length > 40 ||
       extent?.kind !== "data" ||
       extent.device === undefined
     )
@@ -139,11 +140,23 @@ async function inodePlaces(map: FileMap, { files, random }: From): Promise<DemoP
     places.push({
       offset: piece.offset,
       length: 64,
-      aim: "inode table",
+      aim: "inode",
       path: file.paths[0] ?? "",
     });
   }
   return places;
+}
+
+/** Blocks of the trees that a file system keeps of itself, where it has such. */
+async function treePlaces(map: FileMap, random: Prng): Promise<DemoPlace[]> {
+  const owned = await map.owners(await map.used());
+  const trees = owned.filter(({ owners }) => owners.some(({ what }) => what.endsWith("-tree")));
+  return draw(trees, COUNTS.trees, random).map(({ offset }) => ({
+    offset,
+    length: 256,
+    aim: "B+tree",
+    path: "",
+  }));
 }
 
 async function freePlaces(map: FileMap, random: Prng): Promise<DemoPlace[]> {

@@ -28,7 +28,7 @@ import type { StaticMap } from "./static-map.ts";
 import { TreeWalker, type HiddenPart, type MappedRun, type TreeRoot } from "./tree-walker.ts";
 import type { Ext4Volume } from "./volume.ts";
 import { WantedBlocks } from "../wanted-blocks.ts";
-import { wordsOf } from "./words.ts";
+import { wordsOf } from "../words.ts";
 
 /** What an inode claims a block for. */
 export type ClaimRole = "data" | "unwritten" | "extents" | "blocks" | "xattr" | "promised";

@@ -6,6 +6,7 @@
  */
 import { decodeInode, INODE_FLAGS, inodeSeed, MAP_OFFSET, mapKindOf, type Inode } from "./inode.ts";
 import { partialInode, whyUnbelieved } from "./partial-slot.ts";
+import { sortedRuns, type BlockRuns } from "../block-runs.ts";
 import { SlotArena } from "./slot-arena.ts";
 import type { Ext4Volume } from "./volume.ts";
 
@@ -22,7 +23,7 @@ export interface DirectoryFields {
 }
 
 /** Numbers of one run in `DirectoryTable.runs`. */
-export const RUN_FIELDS = 4;
+const RUN_FIELDS = 4;
 
 /** All directories of a scan, by the order in which they came. */
 export class DirectoryTable {
@@ -65,6 +66,25 @@ export class DirectoryTable {
     const map = at + MAP_OFFSET / 4;
     for (let entry = map + 3, end = entry + (words[map]! >>> 16) * 3; entry < end; entry += 3)
       this.runs.push(index, words[entry]!, words[entry + 2]!, words[entry + 1]!);
+  }
+
+  /** The runs that hold names, sorted. Blocks past the size of a directory hold none (kernel: ext4_readdir ends at i_size). */
+  nameRuns(): BlockRuns {
+    const { runs, sizes } = this;
+    const { blockSize } = this.#volume.superblock;
+    const directories: number[] = [];
+    const blocks: number[] = [];
+    const counts: number[] = [];
+    for (let at = 0; at < runs.length; at += RUN_FIELDS) {
+      const directory = runs[at]!;
+      const inside = Math.ceil(sizes[directory]! / blockSize) - runs[at + 1]!;
+      const count = Math.min(runs[at + 3]!, inside);
+      if (count <= 0) continue;
+      directories.push(directory);
+      blocks.push(runs[at + 2]!);
+      counts.push(count);
+    }
+    return sortedRuns({ directories, blocks, counts });
   }
 
   /** Whether its names are encrypted. */

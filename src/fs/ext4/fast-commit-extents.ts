@@ -10,7 +10,7 @@ import { EXTENT_MAGIC, extentChecksumOk, LOGICAL_END, WRITTEN_LENGTH_MAX } from 
 import { entryBlock, entryChild, entryLength, entryLogical, nodeDepth } from "./extent-tree.ts";
 import { nodeEntries, whyNodeWrong, type NodeWords } from "./extent-tree.ts";
 import type { ChangedBlocks } from "./fast-commit-blocks.ts";
-import { wordsOf } from "./words.ts";
+import { wordsOf } from "../words.ts";
 
 const HEADER = 12;
 const ENTRY = 12;

@@ -12,7 +12,7 @@ import {
 import type { StaticMap } from "./static-map.ts";
 import { TreeWalker, type HiddenPart, type MappedRun, type TreeRoot } from "./tree-walker.ts";
 import type { Ext4Volume } from "./volume.ts";
-import { wordsOf } from "./words.ts";
+import { wordsOf } from "../words.ts";
 import { inlineRest } from "./xattr.ts";
 
 /** The map of one inode, in blocks. */

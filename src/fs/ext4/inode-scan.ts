@@ -11,7 +11,7 @@ import { partialInode } from "./partial-slot.ts";
 import type { SlotFilter } from "./slot-filter.ts";
 import { Turns } from "../turns.ts";
 import type { BlockRead, Ext4Volume, GroupDescriptor } from "./volume.ts";
-import { wordsOf } from "./words.ts";
+import { wordsOf } from "../words.ts";
 
 /** Slots of one read. The words are valid during the call alone. */
 export interface SlotChunk {

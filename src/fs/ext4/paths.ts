@@ -4,7 +4,6 @@
  * Blocks are read in order of block number. Checksums are computed only of blocks that hold a wanted name or one of a directory. A
  * block that is poisoned, or whose checksum is wrong, hides its names and no others.
  */
-import { isPromise } from "../../base/index.ts";
 import { isBad } from "../block-reader.ts";
 import {
   directoryChecksumOk,
@@ -16,23 +15,16 @@ import {
   type EntryRules,
   type Glance,
 } from "./directory.ts";
-import { sortedRuns, type NameRuns } from "./name-runs.ts";
+import { readRuns, type BlockRuns, type ReadSpan } from "../block-runs.ts";
 import type { DirectoryTable } from "./directory-table.ts";
 import { hasFeature } from "./features.ts";
 import { ROOT_INODE } from "./inode.ts";
 import { NameTable } from "../name-table.ts";
-import { Turns } from "../turns.ts";
-import type { BlockRead, Ext4Volume } from "./volume.ts";
-import { wordsOf } from "./words.ts";
+import type { Ext4Volume } from "./volume.ts";
+import { wordsOf } from "../words.ts";
 
 /** Which names are collected: of these inodes, or of all. Directories' names always are. */
 export type WantedNames = ReadonlySet<number> | "all";
-
-/** The longest read that stays on this thread and in the processor's cache, and whose buffer is used again. */
-const READ_BYTES_MAX = 128 * 1024;
-const GAP_BLOCKS = 8;
-/** Reads between two looks at the clock. */
-const READS_PER_LOOK = 32;
 
 /** Collects names from all directories of a scan. */
 export async function collectNames(
@@ -43,23 +35,6 @@ export async function collectNames(
   const pass = new NamePass(volume, directories, wanted);
   await pass.readAll();
   return pass.table;
-}
-
-/** Where the runs end that are read together with run `first`: the block behind them, and the next run's index. */
-function spanFrom(
-  { blocks, counts }: NameRuns,
-  first: number,
-  limit: number,
-): { readonly end: number; readonly next: number } {
-  const from = blocks[first]!;
-  let end = from + counts[first]!;
-  let next = first + 1;
-  for (; next < blocks.length; next += 1) {
-    const block = blocks[next]!;
-    if (block > end + GAP_BLOCKS || block - from >= limit) break;
-    end = Math.max(end, block + counts[next]!);
-  }
-  return { end, next };
 }
 
 class NamePass {
@@ -96,42 +71,24 @@ class NamePass {
   }
 
   async readAll(): Promise<void> {
-    const { blockSize } = this.#volume.superblock;
     for (const directory of this.#directories.inline) this.#readInline(directory);
-    const runs = sortedRuns(this.#directories, blockSize);
-    const limit = Math.max(1, Math.floor(READ_BYTES_MAX / blockSize));
-    const turns = new Turns();
-    let reads = 0;
-    for (let first = 0; first < runs.blocks.length;) {
-      const { end, next } = spanFrom(runs, first, limit);
-      for (let at = runs.blocks[first]!; at < end; at += limit) {
-        const count = Math.min(limit, end - at);
-        const found = this.#volume.readBlocks(at, count, true);
-        const read = isPromise(found) ? await found : found;
-        const span = { from: at, end: at + count };
-        for (let index = first; index < next; index += 1)
-          this.#readRun(runs, index, { read, span });
-        reads += 1;
-        if (reads % READS_PER_LOOK === 0) await turns.take();
-      }
-      first = next;
-      if (this.#stepsLeft <= 0) {
-        this.#volume.report({
-          message:
-            "Directories share more blocks than the volume has: the rest of the names is hidden",
-        });
-        return;
-      }
+    const runs = this.#directories.nameRuns();
+    await readRuns(this.#volume, runs, (index, span) => {
+      this.#readRun(runs, index, span);
+      return this.#stepsLeft > 0;
+    });
+    if (this.#stepsLeft <= 0) {
+      this.#volume.report({
+        message:
+          "Directories share more blocks than the volume has: the rest of the names is hidden",
+      });
     }
   }
 
   /** Reads the blocks of a run that lie in what was read. */
-  #readRun(
-    runs: NameRuns,
-    index: number,
-    { read, span }: { readonly read: BlockRead | undefined; readonly span: Span },
-  ): void {
+  #readRun(runs: BlockRuns, index: number, span: ReadSpan): void {
     const { blockSize } = this.#volume.superblock;
+    const { read } = span;
     const first = runs.blocks[index]!;
     this.#stepsLeft -= 1;
     const start = Math.max(span.from, first);
@@ -275,12 +232,6 @@ interface Judged {
   /** Why it is not believed. */
   readonly distrust: string | undefined;
   readonly seed: number;
-}
-
-/** Blocks that were read at once. */
-interface Span {
-  readonly from: number;
-  readonly end: number;
 }
 
 /** A bit for each wanted inode, and for each directory, because it may be on the way to one. At most 512 MiB, of 2^32 inodes. */

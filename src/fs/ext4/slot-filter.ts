@@ -8,10 +8,9 @@
 import { EXTENT_MAGIC, WRITTEN_LENGTH_MAX } from "./extent-tree.ts";
 import { INODE_FLAGS, MAP_OFFSET, MODE } from "./inode.ts";
 import type { Ext4Volume } from "./volume.ts";
+import { CoarseBits } from "../coarse-bits.ts";
 import type { BlockRun } from "../wanted-blocks.ts";
 
-/** Bits of the map: they stay in the processor's cache. */
-const BITS_MAX = 2 ** 20;
 /** Bits that one extent is tested against; a longer one is shown. */
 const TESTS_MAX = 64;
 /** Entries that the 15 words of an inode hold. */
@@ -34,22 +33,13 @@ export class SlotFilter {
     wanted: Iterable<BlockRun>,
   ) {
     // Extents above 2^32 blocks are shown, whatever they are.
-    this.#blocks = Math.min(superblock.blockCount, 2 ** 32);
+    const marked = new CoarseBits(Math.min(superblock.blockCount, 2 ** 32));
+    for (const { block, count } of statics) marked.mark(block, count);
+    for (const { block, count } of wanted) marked.mark(block, count);
+    this.#bits = marked.words;
+    this.#shift = marked.shift;
+    this.#blocks = marked.blocks;
     this.#firstDataBlock = superblock.firstDataBlock;
-    let shift = 0;
-    while (this.#blocks / 2 ** shift > BITS_MAX) shift += 1;
-    this.#shift = shift;
-    this.#bits = new Uint32Array(Math.ceil(this.#blocks / 2 ** shift / 32) + 1);
-    for (const { block, count } of statics) this.#mark(block, count);
-    for (const { block, count } of wanted) this.#mark(block, count);
-  }
-
-  #mark(block: number, count: number): void {
-    const end = Math.min(block + count, this.#blocks);
-    if (block >= end) return;
-    const last = (end - 1) >>> this.#shift;
-    for (let bit = block >>> this.#shift; bit <= last; bit += 1)
-      this.#bits[bit >>> 5]! |= 1 << (bit & 31);
   }
 
   /**

@@ -35,7 +35,7 @@ import { hasFeature } from "./features.ts";
 import { BAD_BLOCKS_INODE, inodeSeed, RESIZE_INODE } from "./inode.ts";
 import type { StaticMap } from "./static-map.ts";
 import type { BlockRead, Ext4Volume } from "./volume.ts";
-import { wordsOf } from "./words.ts";
+import { wordsOf } from "../words.ts";
 
 /** An inode whose map is walked. The walker keeps what `sink.keep` returns. */
 export interface TreeRoot {

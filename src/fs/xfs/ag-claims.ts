@@ -7,6 +7,7 @@ import {
   type FreeSpaceHeader,
   type TreeRoot,
 } from "./ag-headers.ts";
+import type { WantedBlocks } from "../wanted-blocks.ts";
 import { walkAgTree, type AgTreeKind, type TreeVisitor } from "./ag-tree.ts";
 import type { Claim, ClaimScan } from "./claims.ts";
 import { agLength, inAg } from "./geometry.ts";
@@ -17,6 +18,15 @@ import type { XfsVolume } from "./volume.ts";
 /** Adds all claims of an AG on its own blocks. */
 export async function claimsOfAg(volume: XfsVolume, ag: number, scan: ClaimScan): Promise<void> {
   await new AgClaims(volume, ag, scan).addAll();
+}
+
+/** Adds all claims of an AG's reverse map on wanted blocks. */
+export async function reverseClaimsOfAg(
+  volume: XfsVolume,
+  ag: number,
+  { scan, wanted }: { readonly scan: ClaimScan; readonly wanted: WantedBlocks },
+): Promise<void> {
+  await new AgClaims(volume, ag, scan).addReverse(wanted);
 }
 
 class AgClaims {
@@ -44,18 +54,30 @@ class AgClaims {
     }
     await this.#freeSpace(space.header);
     const { referenceCounts, reverseMap } = space.header;
-    if (referenceCounts !== undefined) {
-      await this.#tree(
-        { kind: "reference-counts", root: referenceCounts },
-        "reference-count-tree",
-        (view, at) => {
-          const start = view.getUint32(at);
-          if (start >= COPY_ON_WRITE)
-            this.#add(start - COPY_ON_WRITE, view.getUint32(at + 4), "copy-on-write");
-        },
-      );
-    }
-    if (reverseMap !== undefined) await this.#reverse(reverseMap);
+    if (referenceCounts !== undefined) await this.#shared(referenceCounts);
+    if (reverseMap !== undefined)
+      await this.#tree({ kind: "reverse-map", root: reverseMap }, "reverse-map-tree");
+  }
+
+  /** Adds what the reverse map says of wanted blocks. */
+  async addReverse(wanted: WantedBlocks): Promise<void> {
+    const space = await readFreeSpaceHeader(this.#volume, this.#ag);
+    const root = space.header?.reverseMap;
+    if (root !== undefined) await this.#reverse(root, wanted);
+  }
+
+  /** What the reference counts say: blocks that files share, and those that wait for a copy-on-write. */
+  async #shared(root: TreeRoot): Promise<void> {
+    const tree = { kind: "reference-counts", root } as const;
+    const whole = await this.#tree(tree, "reference-count-tree", (view, at) => {
+      const start = view.getUint32(at);
+      const count = view.getUint32(at + 4);
+      if (start >= COPY_ON_WRITE) this.#add(start - COPY_ON_WRITE, count, "copy-on-write");
+      else if (inAg(this.#volume.superblock, { ag: this.#ag, block: start, count }))
+        this.#scan.addShared(this.#claim({ block: start, count }, "data"));
+    });
+    const count = agLength(this.#volume.superblock, this.#ag);
+    if (!whole) this.#scan.addShared(this.#claim({ block: 0, count }, "data"));
   }
 
   async #freeSpace(header: FreeSpaceHeader): Promise<void> {
@@ -100,12 +122,15 @@ class AgClaims {
     );
   }
 
-  async #reverse(root: TreeRoot): Promise<void> {
+  async #reverse(root: TreeRoot, wanted: WantedBlocks): Promise<void> {
+    const start = this.#ag * this.#volume.superblock.agBlocks;
+    const near = (block: number, count: number): boolean => wanted.hits(start + block, count);
     const whole = await walkReverseMap(
       this.#volume,
       { ag: this.#ag, root },
       {
-        node: (block) => this.#add(block, 1, "reverse-map-tree"),
+        near,
+        matters: near,
         record: (record) => {
           const claim = this.#reverseClaim(record);
           if (claim !== undefined) this.#scan.addReverse(claim);
@@ -117,6 +142,7 @@ class AgClaims {
   }
 
   #add(block: number, count: number, role: OwnerWhat): void {
+    if (!this.#scan.wanted.hits(this.#ag * this.#volume.superblock.agBlocks + block, count)) return;
     const place = { ag: this.#ag, block, count };
     if (inAg(this.#volume.superblock, place)) this.#scan.add(this.#claim({ block, count }, role));
   }

@@ -58,7 +58,9 @@ const HEADERS = [16, 56] as const;
 export interface TreeVisitor {
   /** A block of the tree, whether it can be read or not. Block in the AG. */
   readonly node?: (block: number) => void;
-  /** A record at byte `at` of a view that is valid during the call. */
+  /** Whether what is below a child is looked at, by the child's keys at byte `at`. @default all is */
+  readonly descends?: (view: DataView, at: number) => boolean;
+  /** A record at byte `at` of a view that is valid during the call. Without it leaves are told as nodes, and not read. */
   readonly record?: (view: DataView, at: number) => void;
   /** What cannot be told, in a sentence. */
   readonly hidden?: (why: string) => void;
@@ -125,7 +127,8 @@ async function visit(
   const { blockSize, agBlocks, features } = volume.superblock;
   const form = FORMS[tree.kind];
   visitor.node?.(step.block);
-  const read = await volume.readBlocks(tree.ag * agBlocks + step.block, 1);
+  if (step.level === 0 && visitor.record === undefined) return undefined;
+  const read = await volume.readBlocks(tree.ag * agBlocks + step.block, 1, true);
   if (read.bad.length > 0) return "cannot be read";
   const view = viewOf(read.bytes);
   const why = whyWrong(volume, { tree, step, bytes: read.bytes });
@@ -136,14 +139,15 @@ async function visit(
     const most = Math.floor((blockSize - header) / form.record);
     if (count > most) return `says that it holds ${count} records, of which ${most} fit`;
     for (let index = 0; index < count; index += 1)
-      visitor.record?.(view, header + index * form.record);
+      visitor.record!(view, header + index * form.record);
     return undefined;
   }
   const most = Math.floor((blockSize - header) / (form.keys + 4));
   if (count > most) return `says that it has ${count} children, of which ${most} fit`;
   const pointers = header + most * form.keys;
   for (let index = count - 1; index >= 0; index -= 1)
-    stack.push({ block: view.getUint32(pointers + index * 4), level: step.level - 1 });
+    if (visitor.descends?.(view, header + index * form.keys) !== false)
+      stack.push({ block: view.getUint32(pointers + index * 4), level: step.level - 1 });
   return undefined;
 }
 

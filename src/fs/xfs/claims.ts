@@ -7,11 +7,13 @@
 import type { BlockClaim } from "../claim-sweep.ts";
 import type { OwnerWhat } from "../file-map.ts";
 import { Turns } from "../turns.ts";
-import type { WantedBlocks } from "../wanted-blocks.ts";
-import { claimsOfAg } from "./ag-claims.ts";
-import { walkFork } from "./fork-map.ts";
+import { WantedBlocks } from "../wanted-blocks.ts";
+import { claimsOfAg, reverseClaimsOfAg } from "./ag-claims.ts";
+import { DirectoryTable } from "./directory-table.ts";
+import { listedExtents, walkFork, type ForkVisitor } from "./fork-map.ts";
 import { agLength } from "./geometry.ts";
 import type { Inode } from "./inode.ts";
+import { InodeFilter } from "./inode-filter.ts";
 import { inodeChunks, visitChunk, type InodeChunk } from "./inode-walk.ts";
 import type { XfsVolume } from "./volume.ts";
 
@@ -39,17 +41,29 @@ export interface Claimant {
 export interface ScanResult {
   readonly claims: readonly Claim[];
   readonly claimants: ReadonlyMap<number, Claimant>;
-  /** Claims of the reverse maps on wanted blocks. */
+  /** Claims of the reverse maps on wanted blocks: on those that may have other owners than the claims tell, or on all. */
   readonly reverse: readonly Claim[];
   /** AGs whose reverse map could be read whole. */
   readonly reverseWhole: ReadonlySet<number>;
   /** Inodes of whose maps a part is hidden. */
   readonly partial: ReadonlySet<number>;
-  /** Directories, ascending. */
-  readonly directories: readonly number[];
+  readonly directories: DirectoryTable;
   /** Why something may be missing above: sentences, at most `REASONS_MAX`. */
   readonly reasons: readonly string[];
+  /** Whether every inode was verified: else one that claims nothing wanted may be wrong unseen, and hide what it should claim. */
+  readonly thorough: boolean;
 }
+
+/** What is scanned for. */
+export interface ScanOptions {
+  readonly wanted: WantedBlocks;
+  /** Which wanted blocks the reverse map is asked for. */
+  readonly reverse: "unclaimed" | "all";
+  /** Whether the checksum of every inode is computed, which takes longer. */
+  readonly thorough: boolean;
+}
+
+const FORKS = ["data", "attributes"] as const;
 
 /** Reasons that are kept. */
 export const REASONS_MAX = 64;
@@ -64,16 +78,25 @@ export class ClaimScan {
   readonly reverseWhole: Set<number> = new Set();
   readonly partial: Set<number> = new Set();
   readonly claimants: Map<number, Claimant> = new Map();
-  readonly directories: number[] = [];
+  readonly directories: DirectoryTable;
   readonly reasons: string[] = [];
   readonly wanted: WantedBlocks;
+  readonly thorough: boolean;
+  readonly #shared: { readonly block: number; readonly count: number }[] = [];
+  readonly #filter: InodeFilter;
+  readonly #verify: boolean;
   readonly #volume: XfsVolume;
   /** Blocks of maps that are looked at: each belongs to one inode, so more can only be the work of a hostile image. */
   #nodesLeft: number;
 
-  constructor(volume: XfsVolume, wanted: WantedBlocks) {
+  constructor(volume: XfsVolume, { wanted, thorough }: Pick<ScanOptions, "wanted" | "thorough">) {
     this.#volume = volume;
     this.wanted = wanted;
+    this.directories = new DirectoryTable(volume);
+    this.#filter = new InodeFilter(volume.superblock, wanted);
+    this.#verify = thorough;
+    // Nothing but a checksum tells that a plain inode is wrong, and version 4 has none.
+    this.thorough = thorough || !volume.superblock.features.checksums;
     this.#nodesLeft = 2 * volume.superblock.blockCount + 65_536;
   }
 
@@ -85,6 +108,21 @@ export class ClaimScan {
   /** Keeps a claim of the reverse map if its blocks are wanted. */
   addReverse(claim: Claim): void {
     this.#keep(this.reverse, claim);
+  }
+
+  /** Notes blocks that may have more owners than the claims that are found. */
+  addShared(run: { readonly block: number; readonly count: number }): void {
+    if (this.wanted.hits(run.block, run.count)) this.#shared.push(run);
+  }
+
+  /** Claims of those who are believed, on blocks that nobody shares: what they cover, the reverse map need not tell. */
+  certain(): readonly Claim[] {
+    const shared = new WantedBlocks(this.#shared);
+    return this.claims.filter(
+      ({ inode, block, count }) =>
+        inode === 0 ||
+        (this.claimants.get(inode)?.doubt === undefined && !shared.hits(block, count)),
+    );
   }
 
   #keep(list: Claim[], claim: Claim): void {
@@ -116,47 +154,66 @@ export class ClaimScan {
       });
       const waiting: Inode[] = [];
       await visitChunk(this.#volume, chunk, {
-        inode: (inode) => waiting.push(inode),
+        filter: this.#filter,
+        verify: this.#verify,
+        // What has a tree has more to read, and its slot would be gone by then.
+        inode: (inode) => {
+          const tree = inode.data.format === "tree" || inode.attributes.format === "tree";
+          if (tree) waiting.push({ ...inode, slot: inode.slot.slice() });
+          else this.#listed(inode);
+        },
         hidden: this.hidden,
       });
-      for (const inode of waiting) await this.#inode(inode);
+      for (const inode of waiting) await this.#withTree(inode);
       await turns.take();
     }
   }
 
-  async #inode(inode: Inode): Promise<void> {
-    if (inode.kind === "directory" && inode.doubt === undefined)
-      this.directories.push(inode.number);
+  #listed(inode: Inode): void {
+    this.#directory(inode);
     if (this.wanted.size === 0) return;
     const before = this.claims.length;
-    for (const fork of ["data", "attributes"] as const) {
-      const { format } = inode[fork];
-      if (format !== "extents" && format !== "tree") continue;
-      const foreign = fork === "data" && inode.realtime;
-      await walkFork(
-        this.#volume,
-        { inode, fork },
-        {
-          run: ({ logical, block, count, unwritten }) => {
-            if (foreign) return;
-            const role = fork === "attributes" ? "attributes" : unwritten ? "unwritten" : "data";
-            this.add({ inode: inode.number, block, count, logical, role });
-          },
-          node: (block) => {
-            const role = fork === "attributes" ? "attribute-tree" : "data-tree";
-            this.add({ inode: inode.number, block, count: 1, logical: 0, role });
-            this.#nodesLeft -= 1;
-            return this.#nodesLeft >= 0;
-          },
-          hidden: ({ why }) => {
-            this.partial.add(inode.number);
-            this.hidden(why);
-          },
-        },
-      );
-    }
+    for (const fork of FORKS)
+      if (inode[fork].format === "extents")
+        listedExtents(this.#volume, { inode, fork }, this.#visitor(inode, fork));
     if (this.claims.length > before)
       this.claimants.set(inode.number, claimantOf(this.#volume, inode));
+  }
+
+  async #withTree(inode: Inode): Promise<void> {
+    this.#directory(inode);
+    if (this.wanted.size === 0) return;
+    const before = this.claims.length;
+    for (const fork of FORKS)
+      await walkFork(this.#volume, { inode, fork }, this.#visitor(inode, fork));
+    if (this.claims.length > before)
+      this.claimants.set(inode.number, claimantOf(this.#volume, inode));
+  }
+
+  #directory(inode: Inode): void {
+    if (inode.kind === "directory" && inode.doubt === undefined) this.directories.add(inode);
+  }
+
+  #visitor(inode: Inode, fork: "data" | "attributes"): ForkVisitor {
+    const { number } = inode;
+    const foreign = fork === "data" && inode.realtime;
+    return {
+      run: ({ logical, block, count, unwritten }) => {
+        if (foreign) return;
+        const role = fork === "attributes" ? "attributes" : unwritten ? "unwritten" : "data";
+        this.add({ inode: number, block, count, logical, role });
+      },
+      node: (block) => {
+        const role = fork === "attributes" ? "attribute-tree" : "data-tree";
+        this.add({ inode: number, block, count: 1, logical: 0, role });
+        this.#nodesLeft -= 1;
+        return this.#nodesLeft >= 0;
+      },
+      hidden: ({ why }) => {
+        this.partial.add(number);
+        this.hidden(why);
+      },
+    };
   }
 }
 
@@ -172,8 +229,9 @@ export function claimantOf({ copied }: XfsVolume, inode: Inode): Claimant {
 }
 
 /** Goes through the volume once for wanted blocks. */
-export async function scanClaims(volume: XfsVolume, wanted: WantedBlocks): Promise<ScanResult> {
-  const scan = new ClaimScan(volume, wanted);
+export async function scanClaims(volume: XfsVolume, options: ScanOptions): Promise<ScanResult> {
+  const { wanted } = options;
+  const scan = new ClaimScan(volume, options);
   const turns = new Turns();
   const { agCount, agBlocks } = volume.superblock;
   const there = volume.agsThere;
@@ -183,5 +241,9 @@ export async function scanClaims(volume: XfsVolume, wanted: WantedBlocks): Promi
       await claimsOfAg(volume, ag, scan);
     await scan.inodesOf(ag, turns);
   }
+  const left = options.reverse === "all" ? wanted : wanted.without(scan.certain());
+  for (let ag = 0; ag < there; ag += 1)
+    if (left.hits(ag * agBlocks, agLength(volume.superblock, ag)))
+      await reverseClaimsOfAg(volume, ag, { scan, wanted: left });
   return scan;
 }

@@ -7,6 +7,7 @@
 import { checksumOk, uuidIs, viewOf, wideAt } from "./checksum.ts";
 import { walkFork, type MappedRun } from "./fork-map.ts";
 import type { Inode } from "./inode.ts";
+import type { InodeBits } from "./inode-bits.ts";
 import type { Superblock } from "./superblock.ts";
 import type { XfsVolume } from "./volume.ts";
 
@@ -24,12 +25,13 @@ export interface DirectoryName {
 /** Is told each name. @returns true to stop */
 export type NameVisitor = (name: Readonly<DirectoryName>) => boolean | void;
 
-const MAGICS = {
+/** Magic numbers of blocks of names, v4 and v5: one that is all of a directory, and one of several. */
+export const NAME_MAGICS = {
   single: [0x58443242, 0x58444233],
   data: [0x58443244, 0x58444433],
 } as const;
 /** Bytes before the first entry, v4 and v5. */
-const HEADERS = [16, 64] as const;
+export const NAME_HEADERS = [16, 64] as const;
 
 /** Which directory is read. */
 export interface DirectoryRead {
@@ -44,13 +46,8 @@ export async function readNames(
   { directory, budget }: DirectoryRead,
   visitor: NameVisitor,
 ): Promise<void> {
-  const { blockSize } = volume.superblock;
-  const told = (message: string, block?: number): void =>
-    volume.report({
-      inode: directory.number,
-      ...(block === undefined ? {} : { range: { offset: block * blockSize, length: blockSize } }),
-      message: `Directory ${directory.number} ${message}: names in it are hidden`,
-    });
+  const told = (what: string, block?: number): void =>
+    reportHiddenNames(volume, directory.number, { what, block });
   if (directory.data.format === "local") {
     const why = shortNames(volume, directory, visitor);
     if (why !== undefined) told(why);
@@ -59,10 +56,42 @@ export async function readNames(
   for (const place of await dataBlocks(volume, { directory, budget }, told)) {
     const first = place.find((part) => part !== undefined)!;
     const block = await readDirectoryBlock(volume, directory.number, place);
-    const why = typeof block === "string" ? block : blockNames(volume, block, visitor);
+    const why = typeof block === "string" ? block : blockNames(volume, { bytes: block }, visitor);
     if (why === "stopped") return;
     if (why !== undefined) told(`has a block ${first} that ${why}`, first);
   }
+}
+
+/** Reports that names of a directory are hidden, and by what. */
+export function reportHiddenNames(
+  volume: XfsVolume,
+  directory: number,
+  { what, block }: { readonly what: string; readonly block?: number | undefined },
+): void {
+  const { blockSize } = volume.superblock;
+  volume.report({
+    inode: directory,
+    ...(block === undefined ? {} : { range: { offset: block * blockSize, length: blockSize } }),
+    message: `Directory ${directory} ${what}: names in it are hidden`,
+  });
+}
+
+/** One directory block of names. */
+export interface NameBlock {
+  readonly bytes: Uint8Array;
+  readonly block: number;
+  readonly directory: number;
+  /** Inodes whose names are told. @default all */
+  readonly only?: InodeBits | undefined;
+}
+
+/** Tells the names of one directory block. @returns what is wrong with it, or "stopped" */
+export function namesOfBlock(
+  volume: XfsVolume,
+  place: NameBlock,
+  visitor: NameVisitor,
+): string | undefined {
+  return whyNotNames(volume, place) ?? blockNames(volume, place, visitor);
 }
 
 /** Blocks of the volume that make each directory block of names, in order. */
@@ -138,7 +167,8 @@ function whyNotNames(
   const { checksums } = superblock.features;
   const which = checksums ? 1 : 0;
   const magic = view.getUint32(0);
-  if (magic !== MAGICS.single[which] && magic !== MAGICS.data[which]) return "holds no names";
+  if (magic !== NAME_MAGICS.single[which] && magic !== NAME_MAGICS.data[which])
+    return "holds no names";
   if (!checksums) return undefined;
   if (!checksumOk(bytes, 4)) return "has a wrong checksum";
   if (wideAt(view, 8) !== (block * superblock.blockSize) / 512)
@@ -150,29 +180,43 @@ function whyNotNames(
 /** Names of a block. @returns what is wrong, or that the visitor stopped */
 function blockNames(
   { superblock }: XfsVolume,
-  bytes: Uint8Array,
+  { bytes, only }: Pick<NameBlock, "bytes" | "only">,
   visitor: NameVisitor,
 ): string | undefined {
-  const which = superblock.features.checksums ? 1 : 0;
   const view = viewOf(bytes);
-  const single = view.getUint32(0) === MAGICS.single[which];
-  const end = single ? bytes.length - 8 - view.getUint32(bytes.length - 8) * 8 : bytes.length;
-  if (end < HEADERS[which]) return "has a hash table larger than itself";
+  const { start: first, end } = entriesOf(superblock, view);
+  if (end < first) return "has a hash table larger than itself";
   const name: DirectoryName = { inode: 0, bytes, start: 0, end: 0 };
-  for (let at = HEADERS[which]; at < end;) {
+  for (let at = first; at < end;) {
     if (at + 8 > end) return "has an entry past its end";
     const gap = view.getUint16(at) === 0xffff;
     const length = gap ? view.getUint16(at + 2) : bytes[at + 8]!;
     const size = gap ? length : entrySize(superblock, length);
     if (length === 0 || size % 8 !== 0 || at + size > end)
       return `has ${gap ? "a gap" : "a name"} of ${length} bytes at ${at}`;
-    name.inode = wideAt(view, at);
-    name.start = at + 9;
-    name.end = at + 9 + length;
+    const start = at;
     at += size;
-    if (!gap && !isDot(name) && visitor(name) === true) return "stopped";
+    const high = view.getUint32(start);
+    const low = view.getUint32(start + 4);
+    if (gap || only?.has(high, low) === false) continue;
+    name.inode = high * 2 ** 32 + low;
+    name.start = start + 9;
+    name.end = start + 9 + length;
+    if (!isDot(name) && visitor(name) === true) return "stopped";
   }
   return undefined;
+}
+
+/** Where the entries of a block are: a single block ends with its hash table. */
+function entriesOf(
+  { features }: Superblock,
+  view: DataView,
+): { readonly start: number; readonly end: number } {
+  const which = features.checksums ? 1 : 0;
+  const start = NAME_HEADERS[which];
+  const size = view.byteLength;
+  const single = view.getUint32(0) === NAME_MAGICS.single[which];
+  return { start, end: single ? size - 8 - view.getUint32(size - 8) * 8 : size };
 }
 
 /** Bytes of an entry: inode, length, name, kind where there is one, and its own offset, in multiples of 8. */
@@ -185,8 +229,8 @@ function isDot({ bytes, start, end }: Readonly<DirectoryName>): boolean {
   return end - start === 1 || (end - start === 2 && bytes[start + 1] === 0x2e);
 }
 
-/** Names of a short-form directory. @returns what is wrong */
-function shortNames(
+/** Tells the names of a directory that is kept in its inode. @returns what is wrong */
+export function shortNames(
   { superblock }: XfsVolume,
   directory: Inode,
   visitor: NameVisitor,

@@ -48,21 +48,32 @@ interface Walk {
   readonly foreign: boolean;
 }
 
+/** Which fork of which inode. */
+export interface ForkPlace {
+  readonly inode: Inode;
+  readonly fork: "data" | "attributes";
+}
+
 /** Walks the data fork or the attribute fork. A fork that is kept in the inode has no runs. Of real-time files, block numbers are those of the real-time device. */
 export async function walkFork(
   volume: XfsVolume,
-  { inode, fork }: { readonly inode: Inode; readonly fork: "data" | "attributes" },
+  place: ForkPlace,
   visitor: ForkVisitor,
 ): Promise<void> {
-  const foreign = fork === "data" && inode.realtime;
-  const walk: Walk = { volume, inode, fork: inode[fork], visitor, foreign };
-  if (walk.fork.format === "extents") listedExtents(walk);
-  else if (walk.fork.format === "tree") await walkTree(walk);
+  const { format } = place.inode[place.fork];
+  if (format === "extents") listedExtents(volume, place, visitor);
+  else if (format === "tree") await walkTree(walkOf(volume, place, visitor));
 }
 
-/** Tells the records of a list of extents that stands in the inode. No promise: nearly every inode has one. */
-export function listedExtents(walk: Walk): void {
-  const { inode, fork, visitor } = walk;
+function walkOf(volume: XfsVolume, { inode, fork }: ForkPlace, visitor: ForkVisitor): Walk {
+  const foreign = fork === "data" && inode.realtime;
+  return { volume, inode, fork: inode[fork], visitor, foreign };
+}
+
+/** The same of a fork that is a list of extents in the inode. No promise: nearly every inode has one. */
+export function listedExtents(volume: XfsVolume, place: ForkPlace, visitor: ForkVisitor): void {
+  const walk = walkOf(volume, place, visitor);
+  const { inode, fork } = walk;
   const most = Math.floor(fork.length / 16);
   if (fork.extents > most) {
     const why = `Inode ${inode.number} says that it has ${fork.extents} extents, of which ${most} fit`;

@@ -3,10 +3,14 @@
  *
  * Where an inode tree is broken, and there is a reverse map, that one tells where inodes stand; which are in use is then known only by themselves.
  */
+import { isPromise } from "../../base/index.ts";
+import { isBad, type BlockRead } from "../block-reader.ts";
+import { wordsOf } from "../words.ts";
 import { walkAgTree } from "./ag-tree.ts";
 import { readFreeSpaceHeader, readInodeHeader } from "./ag-headers.ts";
 import { inAg, inodeNumber } from "./geometry.ts";
-import { decodeInode, type Inode } from "./inode.ts";
+import { decodeInode, inodeDoubt, type Inode } from "./inode.ts";
+import type { InodeFilter } from "./inode-filter.ts";
 import { OWNERS, walkReverseMap } from "./reverse-map.ts";
 import type { XfsVolume } from "./volume.ts";
 
@@ -117,8 +121,8 @@ async function chunksByReverseMap(
     volume,
     { ag, root: found.header.reverseMap },
     {
-      record: ({ owner, block, count }) => {
-        if (owner !== OWNERS.inodes) return;
+      matters: (_block, _count, owner) => owner === OWNERS.inodes,
+      record: ({ block, count }) => {
         for (let at = block; at < block + count; at += 1) {
           if (isKnown(chunks, known, { at, inodesPerBlock })) continue;
           known.add(at);
@@ -153,9 +157,13 @@ function isKnown(
 
 /** What a walk over the inodes of a chunk tells. */
 export interface InodeVisitor {
-  /** An inode in use; `doubt` is set where it is not believed. Its slot is valid until the next read. */
+  /** An inode in use; `doubt` is set where it is not believed. Its slot is valid during the call. */
   readonly inode: (inode: Inode) => void;
   readonly hidden: (why: string) => void;
+  /** Passes over inodes that need no call, believed or not. @default all are told */
+  readonly filter?: InodeFilter | undefined;
+  /** Whether inodes that are not believed are told although the filter passes over them. @default false */
+  readonly verify?: boolean;
 }
 
 /** Reads a chunk and tells its inodes in use. */
@@ -164,42 +172,76 @@ export async function visitChunk(
   chunk: InodeChunk,
   visitor: InodeVisitor,
 ): Promise<void> {
-  const { inodeSize, inodesPerBlock, blockSize, agBlocks } = volume.superblock;
-  const offset =
-    (chunk.ag * agBlocks + Math.floor(chunk.first / inodesPerBlock)) * blockSize +
-    (chunk.first % inodesPerBlock) * inodeSize;
-  const read = await volume.readBytes(offset, chunk.count * inodeSize);
-  // Bytes are valid until the next read only, and a visitor may read.
-  const bytes = read.bytes.slice();
-  for (let index = 0; index < chunk.count; index += 1) {
-    const free = isFree(chunk, index);
-    if (free === true) continue;
-    const number = inodeNumber(volume.superblock, chunk.ag, chunk.first + index);
-    const start = index * inodeSize;
-    const end = start + inodeSize;
-    const range = { offset: offset + start, length: inodeSize };
-    if (read.bad.some((bad) => bad.offset < end && bad.offset + bad.length > start)) {
-      const message = `Inode ${number} cannot be read`;
-      volume.report({
-        range,
-        inode: number,
-        message: `${message}: its blocks and names are hidden`,
-      });
-      visitor.hidden(message);
-      continue;
+  const offset = chunkOffset(volume, chunk);
+  const found = volume.readBytes(offset, chunk.count * volume.superblock.inodeSize, true);
+  const read = isPromise(found) ? await found : found;
+  const { filter } = visitor;
+  const { inodeSize } = volume.superblock;
+  const stride = inodeSize >>> 2;
+  const words = filter === undefined ? undefined : wordsOf(read.bytes);
+  const looksPassed = read.bad.length > 0 || visitor.verify === true;
+  for (let from = 0; from < chunk.count;) {
+    const index = words === undefined ? from : filter!.next(words, chunk, { from, stride });
+    for (let passed = looksPassed ? from : index; passed < index; passed += 1) {
+      const slot = { chunk, index: passed, offset, read };
+      if (isFree(chunk, passed) !== true && isDoubtful(volume, slot))
+        tellSlot(volume, slot, visitor);
     }
-    const inode = decodeInode(volume, number, bytes.subarray(start, end));
-    if (inode !== undefined && inode.mode !== 0 && inode.doubt === undefined) visitor.inode(inode);
-    else if (free === false) {
-      const what = inode === undefined ? "its place holds none" : (inode.doubt ?? "it has no mode");
-      const message = `Inode ${number} is not believed: ${what}`;
-      volume.report({
-        range,
-        inode: number,
-        message: `${message}: its blocks and names are hidden`,
-      });
-      visitor.hidden(message);
-      if (inode?.doubt !== undefined) visitor.inode(inode);
-    }
+    if (index < chunk.count && isFree(chunk, index) !== true)
+      tellSlot(volume, { chunk, index, offset, read }, visitor);
+    from = index + 1;
   }
+}
+
+/** Whether a slot that a filter passed over cannot be read, or is not believed. */
+function isDoubtful(volume: XfsVolume, { chunk, index, read }: ChunkSlot): boolean {
+  const { inodeSize } = volume.superblock;
+  const start = index * inodeSize;
+  if (read.bad.length > 0 && isBad(read, start, inodeSize)) return true;
+  const number = inodeNumber(volume.superblock, chunk.ag, chunk.first + index);
+  return inodeDoubt(volume, number, read.bytes.subarray(start, start + inodeSize)) !== undefined;
+}
+
+function chunkOffset({ superblock }: XfsVolume, { ag, first }: InodeChunk): number {
+  const { inodeSize, inodesPerBlock, blockSize, agBlocks } = superblock;
+  return (
+    (ag * agBlocks + Math.floor(first / inodesPerBlock)) * blockSize +
+    (first % inodesPerBlock) * inodeSize
+  );
+}
+
+/** One slot of a chunk that was read. */
+interface ChunkSlot {
+  readonly chunk: InodeChunk;
+  readonly index: number;
+  /** Of the chunk on the volume. */
+  readonly offset: number;
+  readonly read: BlockRead;
+}
+
+function tellSlot(
+  volume: XfsVolume,
+  { chunk, index, offset, read }: ChunkSlot,
+  visitor: InodeVisitor,
+): void {
+  const { inodeSize } = volume.superblock;
+  const number = inodeNumber(volume.superblock, chunk.ag, chunk.first + index);
+  const start = index * inodeSize;
+  const hidden = (message: string): void => {
+    volume.report({
+      range: { offset: offset + start, length: inodeSize },
+      inode: number,
+      message: `${message}: its blocks and names are hidden`,
+    });
+    visitor.hidden(message);
+  };
+  if (read.bad.length > 0 && isBad(read, start, inodeSize))
+    return hidden(`Inode ${number} cannot be read`);
+  const inode = decodeInode(volume, number, read.bytes.subarray(start, start + inodeSize));
+  if (inode !== undefined && inode.mode !== 0 && inode.doubt === undefined)
+    return visitor.inode(inode);
+  if (isFree(chunk, index) !== false) return;
+  const what = inode === undefined ? "its place holds none" : (inode.doubt ?? "it has no mode");
+  hidden(`Inode ${number} is not believed: ${what}`);
+  if (inode?.doubt !== undefined) visitor.inode(inode);
 }

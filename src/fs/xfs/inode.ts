@@ -93,11 +93,16 @@ export function decodeInode(
       length: length - dataLength,
       extents: counts.attributes,
     },
-    doubt: doubtOf(volume, number, slot),
+    doubt: inodeDoubt(volume, number, slot),
   };
 }
 
-function doubtOf(volume: XfsVolume, number: number, slot: Uint8Array): string | undefined {
+/** Why a slot is not believed; `undefined` where it is. */
+export function inodeDoubt(
+  volume: XfsVolume,
+  number: number,
+  slot: Uint8Array,
+): string | undefined {
   const { features, stamp } = volume.superblock;
   const view = viewOf(slot);
   const version = slot[4]!;

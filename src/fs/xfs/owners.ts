@@ -8,6 +8,7 @@
 import type { ByteRange } from "../../base/index.ts";
 import { ClaimSweep } from "../claim-sweep.ts";
 import type { OwnedRange } from "../file-map.ts";
+import { NameTable } from "../name-table.ts";
 import {
   normalizeRanges,
   SegmentList,
@@ -21,7 +22,10 @@ import { draftOf, unknownDraft } from "../owner-texts.ts";
 import { WantedBlocks } from "../wanted-blocks.ts";
 import { ClaimOwners, type Claimants } from "./claim-owners.ts";
 import { claimantOf, scanClaims, type Claim, type Claimant, type ScanResult } from "./claims.ts";
+import { DirectoryTable } from "./directory-table.ts";
+import { inodeNumber } from "./geometry.ts";
 import { readInode } from "./inode.ts";
+import { isFree } from "./inode-walk.ts";
 import { collectNames, type Names } from "./paths.ts";
 import { staticParts, type Part } from "./static-owners.ts";
 import type { XfsVolume } from "./volume.ts";
@@ -48,13 +52,33 @@ export async function ownersOf(
   } else {
     const parts: Part[] = [];
     for (const range of inside) for (const part of staticParts(superblock, range)) parts.push(part);
-    const teller = await Teller.open(volume, parts, source);
-    for (const part of parts) teller.tell(part, segments);
-    const names = await teller.names(segments.segments);
-    pathsOf = (inode) => names.table.pathsOf(inode);
+    let told = await tellAll(volume, parts, { source, thorough: false });
+    // Only where something is unknown, and nothing says why, does it matter which inodes are wrong that claim nothing asked.
+    if (told.lacksReason) told = await tellAll(volume, parts, { source, thorough: true });
+    for (const segment of told.segments) segments.add(segment);
+    pathsOf = (inode) => told.names.table.pathsOf(inode);
   }
   for (const range of past) segments.add({ ...range, owners: [draftOf("unpartitioned")] });
   return toOwnedRanges(segments.segments, pathsOf);
+}
+
+interface Told {
+  readonly segments: readonly Segment[];
+  readonly names: Names;
+  /** Whether something is unknown, and the scan was too quick to see why. */
+  readonly lacksReason: boolean;
+}
+
+async function tellAll(
+  volume: XfsVolume,
+  parts: readonly Part[],
+  options: { readonly source: OwnerSource; readonly thorough: boolean },
+): Promise<Told> {
+  const teller = await Teller.open(volume, parts, options);
+  const segments = new SegmentList();
+  for (const part of parts) teller.tell(part, segments);
+  const { names, lacksReason } = teller;
+  return { segments: segments.segments, names, lacksReason };
 }
 
 class Teller {
@@ -65,12 +89,15 @@ class Teller {
   /** What the reverse map says of inodes that do not tell everything themselves; `undefined` where there are none. */
   readonly #hidden: ClaimSweep<Claim> | undefined;
   readonly #denied: ReadonlySet<number>;
+  readonly names: Names;
+  lacksReason = false;
 
   constructor(volume: XfsVolume, scan: ScanResult, known: Known) {
     const { blockSize } = volume.superblock;
     this.#volume = volume;
     this.#scan = scan;
     this.#denied = known.denied;
+    this.names = known.names;
     this.#claims = new ClaimSweep(blockSize, known.claims, new ClaimOwners(volume, known));
     const note = "told by the reverse map, because metadata that says so itself is hidden";
     const noted = new ClaimOwners(volume, { ...known, note });
@@ -82,7 +109,7 @@ class Teller {
   static async open(
     volume: XfsVolume,
     parts: readonly Part[],
-    source: OwnerSource,
+    { source, thorough }: { readonly source: OwnerSource; readonly thorough: boolean },
   ): Promise<Teller> {
     const { blockSize } = volume.superblock;
     const open = parts.filter(({ owner }) => owner === undefined);
@@ -92,8 +119,10 @@ class Teller {
         return { block, count: Math.ceil((offset + length) / blockSize) - block };
       }),
     );
-    const scan = open.length === 0 ? NOTHING : await scanClaims(volume, wanted);
-    return new Teller(volume, scan, await knownOf(volume, scan, source));
+    if (open.length === 0) return new Teller(volume, nothing(volume), nobody(volume));
+    const reverse = source === "inodes" ? "unclaimed" : "all";
+    const scan = await scanClaims(volume, { wanted, reverse, thorough });
+    return new Teller(volume, scan, await knownOf(volume, scan, { source, wanted }));
   }
 
   tell(part: Part, segments: SegmentList): void {
@@ -141,7 +170,8 @@ class Teller {
   }
 
   #whyUnknown(): string {
-    const { reasons } = this.#scan;
+    const { reasons, thorough } = this.#scan;
+    if (!thorough && reasons.length === 0) this.lacksReason = true;
     const state = "Nothing that can be read claims it";
     if (reasons.length === 0)
       return `${state}, and it is not free: the file system is inconsistent`;
@@ -149,35 +179,40 @@ class Teller {
     const more = reasons.length - REASONS_TOLD;
     return more > 0 ? `${state}: ${told}; and ${more} more things are hidden` : `${state}: ${told}`;
   }
-
-  /** Names of the inodes that own something. */
-  names(segments: readonly Segment[]): Promise<Names> {
-    const wanted = new Set<number>();
-    for (const { owners } of segments)
-      for (const { inode, what } of owners)
-        if (inode !== undefined && what !== "unused-inode") wanted.add(inode);
-    return collectNames(this.#volume, this.#scan.directories, wanted);
-  }
 }
 
-const NOTHING: ScanResult = {
-  claims: [],
-  claimants: new Map(),
-  reverse: [],
-  reverseWhole: new Set(),
-  partial: new Set(),
-  directories: [],
-  reasons: [],
-};
+function nothing(volume: XfsVolume): ScanResult {
+  return {
+    claims: [],
+    claimants: new Map(),
+    reverse: [],
+    reverseWhole: new Set(),
+    partial: new Set(),
+    directories: new DirectoryTable(volume),
+    reasons: [],
+    thorough: true,
+  };
+}
+
+function nobody(volume: XfsVolume): Known {
+  const names = { table: new NameTable(volume.superblock.rootInode ?? -1), kinds: new Map() };
+  return { claims: [], claimants: new Map(), reverse: new Map(), denied: new Set(), names };
+}
 
 interface Known extends Claimants {
   readonly claims: readonly Claim[];
   /** Inodes whose map can be read whole: what they do not claim is not theirs, whatever the reverse map says. */
   readonly denied: ReadonlySet<number>;
+  /** Names of all inodes that may own something. */
+  readonly names: Names;
 }
 
 /** What is known of the inodes that the scan and the reverse map name. */
-async function knownOf(volume: XfsVolume, scan: ScanResult, source: OwnerSource): Promise<Known> {
+async function knownOf(
+  volume: XfsVolume,
+  scan: ScanResult,
+  { source, wanted }: { readonly source: OwnerSource; readonly wanted: WantedBlocks },
+): Promise<Known> {
   const { agBlocks } = volume.superblock;
   const reverse = new Map<number, Claimant>();
   const denied = new Set<number>();
@@ -192,13 +227,12 @@ async function knownOf(volume: XfsVolume, scan: ScanResult, source: OwnerSource)
     reverse.set(inode, claimantOf(volume, found));
     if (!scan.partial.has(inode)) denied.add(inode);
   }
-  if (unread.size > 0) {
-    const { kinds } = await collectNames(volume, scan.directories, unread);
-    const { rootInode } = volume.superblock;
+  const names = await collectNames(volume, scan.directories, namedBy(volume, scan, wanted));
+  const { rootInode } = volume.superblock;
+  for (const inode of unread) {
     // Nothing names the root, and nothing else it could be.
-    const named = rootInode === undefined ? kinds : new Map(kinds).set(rootInode, "directory");
-    for (const [inode, kind] of named)
-      if (unread.has(inode)) reverse.set(inode, { kind, size: Infinity, doubt: undefined });
+    const kind = inode === rootInode ? "directory" : names.kinds.get(inode);
+    if (kind !== undefined) reverse.set(inode, { kind, size: Infinity, doubt: undefined });
   }
   const byReverseMap = ({ inode, block }: Claim): boolean =>
     inode !== 0 && scan.reverseWhole.has(Math.floor(block / agBlocks));
@@ -209,7 +243,29 @@ async function knownOf(volume: XfsVolume, scan: ScanResult, source: OwnerSource)
           ...scan.claims.filter((claim) => !byReverseMap(claim)),
           ...scan.reverse.filter(byReverseMap),
         ];
-  return { claims, claimants: scan.claimants, reverse, denied };
+  return { claims, claimants: scan.claimants, reverse, denied, names };
+}
+
+/** Inodes that may own something wanted: by their maps, by the reverse map, or because their slot itself is wanted. */
+function namedBy(
+  { superblock }: XfsVolume,
+  scan: ScanResult,
+  wanted: WantedBlocks,
+): ReadonlySet<number> {
+  const named = new Set<number>();
+  for (const { inode } of scan.claims) if (inode !== 0) named.add(inode);
+  for (const { inode } of scan.reverse) if (inode !== 0) named.add(inode);
+  const { inodesPerBlock } = superblock;
+  for (const { chunk, block } of scan.claims) {
+    if (chunk === undefined) continue;
+    const skipped = chunk.first % inodesPerBlock;
+    for (let index = 0; index < chunk.count; index += 1) {
+      const place = block + Math.floor((skipped + index) / inodesPerBlock);
+      if (isFree(chunk, index) !== true && wanted.hits(place, 1))
+        named.add(inodeNumber(superblock, chunk.ag, chunk.first + index));
+    }
+  }
+  return named;
 }
 
 /** The owners of a piece as they are told: what is free is so only where nobody claims it, and sharers of a reflinked extent are marked. */

@@ -20,6 +20,10 @@ export interface Part extends ByteRange {
 
 /** Cuts a range of the volume by static use: no gaps, ascending. */
 export function* staticParts(superblock: Superblock, range: ByteRange): Generator<Part> {
+  if (isPlain(superblock, range)) {
+    yield { offset: range.offset, length: range.length, owner: undefined };
+    return;
+  }
   let at = range.offset;
   for (const segment of staticSegments(superblock, range)) {
     const start = Math.max(at, segment.offset);
@@ -33,6 +37,17 @@ export function* staticParts(superblock: Superblock, range: ByteRange): Generato
     at = end;
   }
   if (at < endOf(range)) yield { offset: at, length: endOf(range) - at, owner: undefined };
+}
+
+/** Whether a range is in one AG, and neither in its headers nor in the log: nearly all are. */
+function isPlain(superblock: Superblock, range: ByteRange): boolean {
+  const { agBlocks, blockSize } = superblock;
+  const agSize = agBlocks * blockSize;
+  const start = range.offset - (range.offset % agSize);
+  if (range.offset < start + headerBlocks(superblock) * blockSize) return false;
+  if (endOf(range) > start + agSize) return false;
+  const log = logRange(superblock);
+  return log === undefined || endOf(range) <= log.offset || range.offset >= endOf(log);
 }
 
 /** Segments of static use near a range, ascending. */

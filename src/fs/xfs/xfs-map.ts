@@ -166,7 +166,11 @@ class XfsMap implements FileMap {
   }
 
   async #collect(wanted: WantedNames): Promise<Names> {
-    const { directories } = await scanClaims(this.#volume, new WantedBlocks([]));
+    const { directories } = await scanClaims(this.#volume, {
+      wanted: new WantedBlocks([]),
+      reverse: "all",
+      thorough: false,
+    });
     return collectNames(this.#volume, directories, wanted);
   }
 }
