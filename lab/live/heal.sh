@@ -121,7 +121,7 @@ whole raw.equal /dev/$pmem /tmp/pmem.img
 
 # 5. ext4 with DAX on a stripe of two: the lists are the legs', and a chunk is two pages
 sectors=32768
-other=$(basename "$(ls -d /sys/block/pmem* | tail -n 1)")
+other=$(basename "$(ls -d /sys/block/pmem* | sed -n 2p)")
 echo "0 $((2 * sectors)) striped 2 16 /dev/$other 0 /dev/$pmem 0" | dmsetup create --noudevsync stripe
 stripe=$(basename "$(ls -d /sys/block/dm-*)")
 [ -b /dev/$stripe ] || mknod /dev/$stripe b $(sed 's/:/ /' /sys/block/$stripe/dev)
