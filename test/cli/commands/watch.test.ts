@@ -52,7 +52,8 @@ class Watching {
   }
 }
 
-describe("theriac watch", () => {
+// each test starts the program several times: on a busy machine that takes its time
+describe("theriac watch", { timeout: 600_000 }, () => {
   test("names the file when another process poisons an image, and ends with 0 by a signal", async () => {
     const { path, at } = await watchedImage();
     const watching = new Watching(path);
