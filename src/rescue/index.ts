@@ -106,9 +106,11 @@ export {
 } from "./verify.ts";
 export {
   describeTarget,
+  listFor,
   readPoisonList,
   readPoisonListFor,
   type DescribeOptions,
+  type GivenList,
 } from "./open-target.ts";
 export {
   readKernelLog,

@@ -16,7 +16,8 @@ import {
   type PartitionTable,
 } from "../mapper/index.ts";
 import { nodeFiles } from "../os/index.ts";
-import { parsePoisonText, type ParsedList } from "../poison/index.ts";
+import { parsePoisonText, type ParsedList, type StateRange } from "../poison/index.ts";
+import { holesOfOutput } from "./donor-map.ts";
 import type { Target, TargetOptions, Volume } from "./target.ts";
 
 /** Bytes of a list that are read at most: a list of ten million ranges has some 200 MiB. */
@@ -30,7 +31,7 @@ const LIST_MAX = 400 * 1024 * 1024;
  */
 export async function openTarget(path: string, options: TargetOptions = {}): Promise<Target> {
   const { access = "read", poison, map = false } = options;
-  const list = poison === undefined ? undefined : await readPoisonListFor(path, poison);
+  const list = await listFor(path, poison);
   const device = await openImage(path, {
     access,
     map,
@@ -43,7 +44,7 @@ export async function openTarget(path: string, options: TargetOptions = {}): Pro
         syscall: "open",
       });
     }
-    return await describeTarget(device, { path, notes: notesOf(list, poison) });
+    return await describeTarget(device, { path, notes: list?.notes ?? [] });
   } catch (error) {
     await device.close();
     throw error;
@@ -120,12 +121,30 @@ export async function readPoisonListFor(path: string, list: string): Promise<Par
   return readPoisonList(list, await imageSize(path));
 }
 
-function notesOf(list: ParsedList | undefined, path: string | undefined): readonly string[] {
-  if (list === undefined) return [];
-  const incomplete = list.incomplete
-    ? [`List ${path ?? ""} is not whole: more may be bad than it names`]
-    : [];
-  return [...list.notes, ...incomplete];
+/** A list that came with a target. */
+export interface GivenList {
+  readonly ranges: readonly StateRange[];
+  /** What it leaves open, and where it is from. */
+  readonly notes: readonly string[];
+}
+
+/**
+ * The list of a target that is not open yet: the text that is named; else, of a salvage's output, what its map says (donor-map.ts), because its holes read as zeros (R1).
+ *
+ * @returns `undefined` where there is none
+ * @throws {StorageError} as `readPoisonList`
+ */
+export async function listFor(
+  path: string,
+  poison: string | undefined,
+): Promise<GivenList | undefined> {
+  if (poison === undefined) {
+    const holes = holesOfOutput(path);
+    return holes && { ranges: holes.ranges, notes: [holes.note] };
+  }
+  const { ranges, notes, incomplete } = await readPoisonListFor(path, poison);
+  const more = incomplete ? [`List ${poison} is not whole: more may be bad than it names`] : [];
+  return { ranges, notes: [...notes, ...more] };
 }
 
 /** The volumes of a device that is only read from: of a donor. @throws {StorageError} if the device itself fails */

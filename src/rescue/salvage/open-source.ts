@@ -4,7 +4,7 @@
 import { RangeSet, type ByteRange } from "../../base/index.ts";
 import { openLiveDevice } from "../../device/index.ts";
 import { nodeFiles } from "../../os/index.ts";
-import { describeTarget, openTarget, readPoisonListFor } from "../open-target.ts";
+import { describeTarget, listFor, openTarget } from "../open-target.ts";
 import type { Target } from "../target.ts";
 
 /** How a source is opened. */
@@ -26,7 +26,7 @@ export async function openSource(path: string, options: OpenSourceOptions = {}):
   const { poison, limitMs } = options;
   const isLive = options.direct === true || nodeFiles.info(path)?.kind === "block";
   if (!isLive) return openTarget(path, { map: true, ...(poison === undefined ? {} : { poison }) });
-  const list = poison === undefined ? undefined : await readPoisonListFor(path, poison);
+  const list = await listFor(path, poison);
   const device = await openLiveDevice(path, {
     ...(list === undefined ? {} : { poison: list.ranges }),
     ...(limitMs === undefined ? {} : { limitMs }),
