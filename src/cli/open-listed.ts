@@ -2,7 +2,7 @@
 import { StorageError } from "../base/index.ts";
 import type { ManagedDevice, OpenDeviceOptions } from "../device/index.ts";
 import { openImage } from "../mapper/index.ts";
-import { readPoisonListFor } from "../rescue/index.ts";
+import { listFor } from "../rescue/index.ts";
 
 /** What is opened, and how. */
 export interface OpenListedOptions {
@@ -24,13 +24,9 @@ export async function openListed(
   options: OpenListedOptions,
 ): Promise<{ readonly device: ManagedDevice; readonly notes: readonly string[] }> {
   const { access, poison, map = false } = options;
-  if (poison === undefined) return { device: await openFilled(image, { access, map }), notes: [] };
-  const { ranges, notes, incomplete } = await readPoisonListFor(image, poison);
-  const more = incomplete ? [`List ${poison} is not whole: more may be bad than it names`] : [];
-  return {
-    device: await openFilled(image, { access, map, poison: ranges }),
-    notes: [...notes, ...more],
-  };
+  const list = await listFor(image, poison);
+  const given = list === undefined ? {} : { poison: list.ranges };
+  return { device: await openFilled(image, { access, map, ...given }), notes: list?.notes ?? [] };
 }
 
 /** An empty file is no image: a list of nothing would look like good news. */

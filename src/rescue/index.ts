@@ -105,7 +105,7 @@ export {
   type VerifyOptions,
 } from "./verify.ts";
 export { describeTarget, type DescribeOptions } from "./describe-target.ts";
-export { readPoisonList, readPoisonListFor } from "./open-target.ts";
+export { listFor, readPoisonList, readPoisonListFor, type GivenList } from "./open-target.ts";
 export {
   readKernelLog,
   parseKernelLog,

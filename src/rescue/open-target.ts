@@ -5,8 +5,9 @@ import { StorageError } from "../base/index.ts";
 import { isNbdUri } from "../device/index.ts";
 import { imageSize, isStackPath, openImage } from "../mapper/index.ts";
 import { blockNodeOf, nodeFiles } from "../os/index.ts";
-import { parsePoisonText, type ParsedList } from "../poison/index.ts";
+import { parsePoisonText, type ParsedList, type StateRange } from "../poison/index.ts";
 import { describeTarget } from "./describe-target.ts";
+import { holesOfOutput } from "./donor-map.ts";
 import { listsDamageIn, mayBeLive } from "./live/live-file.ts";
 import type { Target, TargetOptions } from "./target.ts";
 
@@ -22,8 +23,8 @@ const LIST_MAX = 400 * 1024 * 1024;
  */
 export async function openTarget(path: string, options: TargetOptions = {}): Promise<Target> {
   const { poison } = options;
-  const list = poison === undefined ? undefined : await readPoisonListFor(path, poison);
-  const notes = notesOf(list, poison);
+  const list = await listFor(path, poison);
+  const notes = list?.notes ?? [];
   const isPath = !isNbdUri(path) && !isStackPath(path);
   const isBlock = isPath && nodeFiles.info(path)?.kind === "block";
   const isLive = options.live ?? (isPath && !isBlock && (await isLiveFile(path, options)));
@@ -42,7 +43,7 @@ async function isLiveFile(path: string, options: TargetOptions): Promise<boolean
 }
 
 interface OpenParts extends TargetOptions {
-  readonly list: ParsedList | undefined;
+  readonly list: GivenList | undefined;
   readonly notes: readonly string[];
 }
 
@@ -122,10 +123,28 @@ export async function readPoisonListFor(path: string, list: string): Promise<Par
   return readPoisonList(list, await imageSize(path));
 }
 
-function notesOf(list: ParsedList | undefined, path: string | undefined): readonly string[] {
-  if (list === undefined) return [];
-  const incomplete = list.incomplete
-    ? [`List ${path ?? ""} is not whole: more may be bad than it names`]
-    : [];
-  return [...list.notes, ...incomplete];
+/** A list that came with a target. */
+export interface GivenList {
+  readonly ranges: readonly StateRange[];
+  /** What it leaves open, and where it is from. */
+  readonly notes: readonly string[];
+}
+
+/**
+ * The list of a target that is not open yet: the text that is named; else, of a salvage's output, what its map says (donor-map.ts), because its holes read as zeros (R1).
+ *
+ * @returns `undefined` where there is none
+ * @throws {StorageError} as `readPoisonList`
+ */
+export async function listFor(
+  path: string,
+  poison: string | undefined,
+): Promise<GivenList | undefined> {
+  if (poison === undefined) {
+    const holes = holesOfOutput(path);
+    return holes && { ranges: holes.ranges, notes: [holes.note] };
+  }
+  const { ranges, notes, incomplete } = await readPoisonListFor(path, poison);
+  const more = incomplete ? [`List ${poison} is not whole: more may be bad than it names`] : [];
+  return { ranges, notes: [...notes, ...more] };
 }

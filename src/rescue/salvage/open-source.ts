@@ -6,7 +6,7 @@ import { openLiveDevice } from "../../device/index.ts";
 import { blockNodeOf, nodeFiles } from "../../os/index.ts";
 import { kernelList, type KernelList, type StateRange } from "../../poison/index.ts";
 import { describeTarget } from "../describe-target.ts";
-import { openTarget, readPoisonListFor } from "../open-target.ts";
+import { listFor, openTarget } from "../open-target.ts";
 import type { Target } from "../target.ts";
 
 /** How a source is opened. */
@@ -37,7 +37,7 @@ async function openByAttempts(
   { poison, limitMs }: OpenSourceOptions,
   isBlock: boolean,
 ): Promise<Target> {
-  const list = poison === undefined ? undefined : await readPoisonListFor(path, poison);
+  const list = await listFor(path, poison);
   const kernel = isBlock ? kernelListOf(path) : undefined;
   const device = await openLiveDevice(path, {
     poison: [...(list?.ranges ?? []), ...poisonedIn(kernel)],

@@ -1,5 +1,5 @@
 /** theriac salvage as a user runs it. */
-import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { createPrng } from "../../../src/base/index.ts";
@@ -63,5 +63,44 @@ describe("theriac salvage", () => {
     expect(again.code).toBe(4);
     expect(again.stderr).toContain("a list of its own");
     expect(readFileSync(out).equals(good)).toBe(true);
+  });
+
+  test("R1: its output is known not to be whole by the map beside it, until a list says otherwise", async () => {
+    const image = await madeImage("holes.img");
+    const out = join(place.folder, "copy.img");
+    await poison(image);
+    expect((await theriac(["salvage", image, out])).code).toBe(1);
+    const { code, document } = await theriacJson(["survey", out]);
+    expect({ code, missing: document["missing"] }).toEqual({ code: 1, missing: 256 });
+    expect(document["notes"]).toEqual([expect.stringContaining("256 bytes of it never came")]);
+    const listed = await theriacJson(["list", out]);
+    expect(listed.document["ranges"]).toEqual([{ offset: 4096, length: 256, state: "poisoned" }]);
+    const given = await theriac([
+      "acknowledge",
+      out,
+      "--at",
+      "4096",
+      "--length",
+      "256",
+      "--metadata",
+    ]);
+    expect(given.code).toBe(0);
+    expect((await theriac(["survey", out])).code).toBe(0);
+  });
+
+  test("a map of another output that lies beside the source is not the source's", async () => {
+    const image = await madeImage("beside.img");
+    const salvageIt = [
+      "salvage",
+      image,
+      join(place.folder, "elsewhere.img"),
+      "--map",
+      `${image}.map`,
+    ];
+    await poison(image);
+    expect((await theriac(salvageIt)).code).toBe(1);
+    rmSync(`${image}.theriac`);
+    const { document } = await theriacJson(["list", image]);
+    expect(JSON.stringify(document["notes"])).not.toContain("never came");
   });
 });
