@@ -10,7 +10,7 @@ import { decodeInode } from "../../../src/fs/xfs/inode.ts";
 import { NameGlance } from "../../../src/fs/xfs/name-glance.ts";
 import { XfsVolume } from "../../../src/fs/xfs/volume.ts";
 import { memorySource } from "../ext4/scratch.ts";
-import { superblockOf } from "./support/superblocks.ts";
+import { superblockOf } from "./support/plain-superblock.ts";
 
 const seed = Number(process.env["SEED"] ?? Date.now() % 2 ** 31);
 const SIZE = 4096;
