@@ -2,6 +2,9 @@
 import type { OwnedRange, Owner } from "../../../../src/fs/index.ts";
 import type { XfsFixture } from "./fixture.ts";
 
+/** What is known of an unharmed image. */
+type Truth = Pick<XfsFixture, "truth" | "paths">;
+
 /** What an owner may be called where only the reverse map tells it, which knows fewer kinds. */
 const VAGUE: Readonly<Record<string, readonly string[]>> = {
   "inode-table": ["inode", "unused-inode"],
@@ -51,7 +54,7 @@ export function* pieces(
 }
 
 /** Owners that are told and are none in truth, and paths that are not theirs. "unknown" is never false. */
-export function lies(owned: readonly OwnedRange[], { truth, paths }: XfsFixture): string[] {
+export function lies(owned: readonly OwnedRange[], { truth, paths }: Truth): string[] {
   const wrong: string[] = [];
   for (const { told, real, from } of pieces(owned, truth)) {
     for (const owner of told.owners) {
@@ -71,7 +74,7 @@ export function lies(owned: readonly OwnedRange[], { truth, paths }: XfsFixture)
 }
 
 /** Owners in truth that are not told, where others are and nothing says that one is unknown. */
-export function omissions(owned: readonly OwnedRange[], { truth }: XfsFixture): string[] {
+export function omissions(owned: readonly OwnedRange[], { truth }: Truth): string[] {
   const missing: string[] = [];
   for (const { told, real, from } of pieces(owned, truth)) {
     if (told.owners.some(({ kind }) => kind === "unknown")) continue;
