@@ -56,7 +56,7 @@ function make(sectors: readonly number[], options: Partial<LiveMediaParts> = {})
   return { file, media, shapes };
 }
 
-function deviceOf({ media, file }: Made, store: PoisonStore | undefined = undefined): MediaDevice {
+function deviceOf({ media, file }: Made, store?: PoisonStore): MediaDevice {
   const device = new MediaDevice(media, { store: store ?? createMemoryStore({ size: SIZE }) });
   for (const sector of file.bad)
     device.takeList([{ offset: sector * SECTOR, length: SECTOR, state: "poisoned" }], {
