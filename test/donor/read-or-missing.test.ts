@@ -14,6 +14,6 @@ describe("readOrMissing()", () => {
     expect((await readOrMissing(device, into, 20_000)).missing).toEqual([
       { offset: 20_000, length: 4096, state: "unread" },
     ]);
-    await device.close();
+    device.close();
   });
 });
