@@ -1,8 +1,7 @@
 /** lease: a live file is opened for repair, another program wants it, and nothing is written any more. Arguments: the file, and an offset that is bad. */
 import { closeSync, constants, openSync } from "node:fs";
-// oxlint-disable-next-line import/no-absolute-path -- where the guest has the project
-import { openTarget } from "/theriac/dist/rescue/index.js";
 
+const { openTarget } = await import("/theriac/dist/rescue/index.js");
 const [path, at] = [process.argv[2], Number(process.argv[3])];
 const target = await openTarget(path, { access: "write" });
 console.log(`bad ${[...target.device.poison.bad({ offset: at, length: 4096 })].length}`);

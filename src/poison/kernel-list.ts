@@ -241,7 +241,7 @@ function addTable(gathered: Gathered, node: BlockNode, options: KernelListOption
     for (const { path } of list.sources)
       gathered.take(
         path,
-        [...list.ranges].flatMap((range) => Array.from(upwards(row, index, range))),
+        list.ranges.flatMap((range) => Array.from(upwards(row, index, range))),
       );
   }
 }

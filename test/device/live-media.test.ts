@@ -8,7 +8,7 @@ import {
   type FileShape,
   type LiveMediaParts,
 } from "../../src/device/index.ts";
-import { createMemoryStore, type PoisonStore } from "../../src/poison/index.ts";
+import { createMemoryStore } from "../../src/poison/index.ts";
 import { FakeLiveHandle } from "./support/fake-live-handle.ts";
 
 const SIZE = 8 * PAGE;
@@ -56,8 +56,8 @@ function make(sectors: readonly number[], options: Partial<LiveMediaParts> = {})
   return { file, media, shapes };
 }
 
-function deviceOf({ media, file }: Made, store?: PoisonStore): MediaDevice {
-  const device = new MediaDevice(media, { store: store ?? createMemoryStore({ size: SIZE }) });
+function deviceOf({ media, file }: Made): MediaDevice {
+  const device = new MediaDevice(media, { store: createMemoryStore({ size: SIZE }) });
   for (const sector of file.bad)
     device.takeList([{ offset: sector * SECTOR, length: SECTOR, state: "poisoned" }], {
       remember: true,
