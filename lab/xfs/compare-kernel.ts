@@ -15,7 +15,7 @@ const SPECIALS: Readonly<Record<string, readonly string[]>> = {
   "special_88:2": ["journal-log"],
   "special_88:3": ["free-space-tree", "reverse-map-tree", "tree-reserve"],
   "special_88:4": ["inode-tree"],
-  "special_88:5": ["inode", "free-inode"],
+  "special_88:5": ["inode", "unused-inode"],
   "special_88:6": ["reference-count-tree"],
   "special_88:7": ["copy-on-write", "free-space"],
 };

@@ -48,6 +48,7 @@ export const OWNER_WHATS = [
   "bad-blocks",
   "mmp",
   "reserved-inode",
+  "unused-inode",
   "free-space-header",
   "inode-header",
   "free-list",

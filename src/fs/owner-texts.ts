@@ -35,6 +35,10 @@ const TEXTS: Readonly<Record<OwnerWhat, readonly [OwnerKind, string]>> = {
   "orphan-file": ["metadata", "List of inodes to clean up after a crash"],
   "bad-blocks": ["metadata", "Block that the file system was told to avoid"],
   mmp: ["metadata", "Block that keeps two hosts from mounting at once: e2fsck rebuilds it"],
+  "unused-inode": [
+    "metadata",
+    "Inode that is not in use: XFS reads it with its neighbours and wants it whole",
+  ],
   "reserved-inode": ["metadata", "Reserved inode that is not used"],
   "free-space-header": [
     "metadata",

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { crc32c } from "../../src/base/index.ts";
 import { openFileMap, type OwnedRange } from "../../src/fs/index.ts";
-import { MutatedSource } from "./ext4-mutations-source.ts";
+import { MutatedSource, wholeImage } from "../support/mutated-source.ts";
 
 const FOLDER = join(import.meta.dirname, "../fs/ext4/fixtures");
 const SUPERBLOCK = 1024;
@@ -136,7 +136,7 @@ function little32(value: number): Uint8Array {
 
 /** Reads the truth of an unharmed image from its own map, which the interop tests hold against debugfs. */
 async function learn(fixture: Fixture): Promise<void> {
-  const map = await openFileMap(new MutatedSource(fixture.bytes));
+  const map = await openFileMap(new MutatedSource(wholeImage(fixture.bytes)));
   fixture.truth = await map.owners([{ offset: 0, length: map.size }]);
   fixture.journal = JSON.stringify(map.journal);
   for await (const file of map.files()) fixture.paths.set(file.inode, new Set(file.paths));

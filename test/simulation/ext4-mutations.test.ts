@@ -8,7 +8,7 @@ import { createPrng, StorageError } from "../../src/base/index.ts";
 import { openFileMap, type FileMap, type OwnedRange, type Owner } from "../../src/fs/index.ts";
 import { loadFixtures, type Fixture } from "./ext4-mutations-fixture.ts";
 import { mutate, type Mutation } from "./ext4-mutations-mutate.ts";
-import { MutatedSource } from "./ext4-mutations-source.ts";
+import { MutatedSource, wholeImage } from "../support/mutated-source.ts";
 
 const SEED = Number(process.env["SEED"] ?? 1);
 const MUTATIONS = Number(process.env["MUTATIONS"] ?? 3000);
@@ -162,7 +162,7 @@ async function runOne(
   const fixture = random.pick(fixtures);
   const mutation = mutate(random, fixture);
   const label = `SEED=${seed} ${fixture.name}${mutation.mended ? " (mended)" : ""}: ${mutation.story}`;
-  const source = new MutatedSource(fixture.bytes, mutation);
+  const source = new MutatedSource(wholeImage(fixture.bytes), mutation);
   const started = performance.now();
   try {
     const answers = await ask(source);
@@ -175,7 +175,7 @@ async function runOne(
       if (wrong.length > 0) problems.push(`${label}: wrong owner: ${wrong.slice(0, 2).join("; ")}`);
     }
     if (random.chance(0.1)) {
-      const again = await ask(new MutatedSource(fixture.bytes, mutation));
+      const again = await ask(new MutatedSource(wholeImage(fixture.bytes), mutation));
       if (again.text !== answers.text) problems.push(`${label}: another answer the second time`);
     }
     return problems;

@@ -54,17 +54,7 @@ class AgClaims {
     }
     await this.#freeSpace(space.header);
     const { referenceCounts, reverseMap } = space.header;
-    if (referenceCounts !== undefined) {
-      await this.#tree(
-        { kind: "reference-counts", root: referenceCounts },
-        "reference-count-tree",
-        (view, at) => {
-          const start = view.getUint32(at);
-          if (start >= COPY_ON_WRITE)
-            this.#add(start - COPY_ON_WRITE, view.getUint32(at + 4), "copy-on-write");
-        },
-      );
-    }
+    if (referenceCounts !== undefined) await this.#shared(referenceCounts);
     if (reverseMap !== undefined)
       await this.#tree({ kind: "reverse-map", root: reverseMap }, "reverse-map-tree");
   }
@@ -74,6 +64,20 @@ class AgClaims {
     const space = await readFreeSpaceHeader(this.#volume, this.#ag);
     const root = space.header?.reverseMap;
     if (root !== undefined) await this.#reverse(root, wanted);
+  }
+
+  /** What the reference counts say: blocks that files share, and those that wait for a copy-on-write. */
+  async #shared(root: TreeRoot): Promise<void> {
+    const tree = { kind: "reference-counts", root } as const;
+    const whole = await this.#tree(tree, "reference-count-tree", (view, at) => {
+      const start = view.getUint32(at);
+      const count = view.getUint32(at + 4);
+      if (start >= COPY_ON_WRITE) this.#add(start - COPY_ON_WRITE, count, "copy-on-write");
+      else if (inAg(this.#volume.superblock, { ag: this.#ag, block: start, count }))
+        this.#scan.addShared(this.#claim({ block: start, count }, "data"));
+    });
+    const count = agLength(this.#volume.superblock, this.#ag);
+    if (!whole) this.#scan.addShared(this.#claim({ block: 0, count }, "data"));
   }
 
   async #freeSpace(header: FreeSpaceHeader): Promise<void> {
@@ -161,6 +165,7 @@ class AgClaims {
     if (owner > 0)
       return {
         ...this.#claim(record, roleOf(record)),
+        reverse: true,
         inode: owner,
         logical: record.tree ? 0 : record.logical,
       };

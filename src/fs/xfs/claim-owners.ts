@@ -15,6 +15,8 @@ import type { XfsVolume } from "./volume.ts";
 /** What claims are told by. */
 export interface Claimants {
   readonly claimants: ReadonlyMap<number, Claimant>;
+  /** Of claims of the reverse map: also inodes that cannot be read, as directories name them. */
+  readonly reverse: ReadonlyMap<number, Claimant>;
   /** What is said beside, of all of them. */
   readonly note?: string;
 }
@@ -35,7 +37,7 @@ export class ClaimOwners implements ClaimTeller<Claim> {
   /** Why a claim is not believed; `undefined` where it is. */
   doubt(claim: Claim): string | undefined {
     if (claim.inode === 0) return undefined;
-    const claimant = this.#known.claimants.get(claim.inode);
+    const claimant = this.#claimant(claim);
     if (claimant === undefined)
       return `The reverse map gives it to inode ${claim.inode}, which cannot be read`;
     return claimant.doubt === undefined
@@ -62,7 +64,11 @@ export class ClaimOwners implements ClaimTeller<Claim> {
     }
     if (special !== undefined) return [{ length, owner: this.#draft(special, inode, at) }];
     if (role === "unwritten") return [{ length, owner: this.#draft("unwritten", inode, at) }];
-    return this.#content(inode, at, length);
+    return this.#content(claim, at, length);
+  }
+
+  #claimant({ inode, reverse }: Claim): Claimant | undefined {
+    return (reverse === true ? this.#known.reverse : this.#known.claimants).get(inode);
   }
 
   /** What the content of an inode is to the file system itself; `undefined` of all that is somebody's. */
@@ -79,8 +85,9 @@ export class ClaimOwners implements ClaimTeller<Claim> {
     });
   }
 
-  #content(inode: number, at: number, length: number): readonly ClaimPiece[] {
-    const { kind, size } = this.#known.claimants.get(inode)!;
+  #content(claim: Claim, at: number, length: number): readonly ClaimPiece[] {
+    const { inode } = claim;
+    const { kind, size } = this.#claimant(claim)!;
     if (kind === "directory") {
       const what = at < INDEX_OFFSET ? "directory-block" : "directory-index";
       return [{ length, owner: this.#draft(what, inode, at) }];
@@ -119,7 +126,7 @@ export class ClaimOwners implements ClaimTeller<Claim> {
 
   #slot({ chunk }: Claim, number: number, index: number): OwnerDraft {
     const free = index < 0 || index >= chunk!.count ? true : isFree(chunk!, index);
-    if (free === true) return this.#draft("free-inode", number);
+    if (free === true) return this.#draft("unused-inode", number);
     if (free === false) return this.#draft("inode", number);
     return draftOf("inode-table", {
       inode: number,

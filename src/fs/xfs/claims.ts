@@ -7,7 +7,7 @@
 import type { BlockClaim } from "../claim-sweep.ts";
 import type { OwnerWhat } from "../file-map.ts";
 import { Turns } from "../turns.ts";
-import type { WantedBlocks } from "../wanted-blocks.ts";
+import { WantedBlocks } from "../wanted-blocks.ts";
 import { claimsOfAg, reverseClaimsOfAg } from "./ag-claims.ts";
 import { DirectoryTable } from "./directory-table.ts";
 import { listedExtents, walkFork, type ForkVisitor } from "./fork-map.ts";
@@ -25,7 +25,8 @@ type InodeRole = "data" | "unwritten" | "data-tree" | "attributes" | "attribute-
 export interface Claim extends BlockClaim {
   /** Of an AG's own use what an owner is. */
   readonly role: InodeRole | OwnerWhat;
-  readonly note?: string;
+  /** Told by the reverse map. */
+  readonly reverse?: true;
   /** Of role "inodes". */
   readonly chunk?: InodeChunk;
 }
@@ -42,7 +43,7 @@ export interface Claimant {
 export interface ScanResult {
   readonly claims: readonly Claim[];
   readonly claimants: ReadonlyMap<number, Claimant>;
-  /** Claims of the reverse maps on wanted blocks: on those that no other claim covers, or on all. */
+  /** Claims of the reverse maps on wanted blocks: on those that may have other owners than the claims tell, or on all. */
   readonly reverse: readonly Claim[];
   /** AGs whose reverse map could be read whole. */
   readonly reverseWhole: ReadonlySet<number>;
@@ -83,6 +84,7 @@ export class ClaimScan {
   readonly reasons: string[] = [];
   readonly wanted: WantedBlocks;
   readonly thorough: boolean;
+  readonly #shared: { readonly block: number; readonly count: number }[] = [];
   readonly #filter: InodeFilter;
   readonly #verify: boolean;
   readonly #volume: XfsVolume;
@@ -108,6 +110,21 @@ export class ClaimScan {
   /** Keeps a claim of the reverse map if its blocks are wanted. */
   addReverse(claim: Claim): void {
     this.#keep(this.reverse, claim);
+  }
+
+  /** Notes blocks that may have more owners than the claims that are found. */
+  addShared(run: { readonly block: number; readonly count: number }): void {
+    if (this.wanted.hits(run.block, run.count)) this.#shared.push(run);
+  }
+
+  /** Claims of those who are believed, on blocks that nobody shares: what they cover, the reverse map need not tell. */
+  certain(): readonly Claim[] {
+    const shared = new WantedBlocks(this.#shared);
+    return this.claims.filter(
+      ({ inode, block, count }) =>
+        inode === 0 ||
+        (this.claimants.get(inode)?.doubt === undefined && !shared.hits(block, count)),
+    );
   }
 
   #keep(list: Claim[], claim: Claim): void {
@@ -161,7 +178,8 @@ export class ClaimScan {
     for (const fork of FORKS)
       if (inode[fork].format === "extents")
         listedExtents(this.#volume, { inode, fork }, this.#visitor(inode, fork));
-    if (this.claims.length > before) this.claimants.set(inode.number, claimantOf(inode));
+    if (this.claims.length > before)
+      this.claimants.set(inode.number, claimantOf(this.#volume, inode));
   }
 
   async #withTree(inode: Inode): Promise<void> {
@@ -174,7 +192,8 @@ export class ClaimScan {
         await walkMetadataTree(this.#volume, inode, visitor);
       else await walkFork(this.#volume, { inode, fork }, visitor);
     }
-    if (this.claims.length > before) this.claimants.set(inode.number, claimantOf(inode));
+    if (this.claims.length > before)
+      this.claimants.set(inode.number, claimantOf(this.#volume, inode));
   }
 
   #directory(inode: Inode): void {
@@ -205,7 +224,13 @@ export class ClaimScan {
 }
 
 /** What of an inode is kept. */
-export function claimantOf({ kind, size, doubt, metadata }: Inode): Claimant {
+export function claimantOf({ copied }: XfsVolume, inode: Inode): Claimant {
+  const { kind, size, mode, metadata } = inode;
+  // A copy of the superblock is older than quotas, and the kernel gives the files that it keeps them in no permissions.
+  const hidden = copied && metadata === undefined && mode === 0o100000;
+  const doubt = hidden
+    ? "it may keep quotas or the real-time device's map, which the copy of the superblock does not tell"
+    : inode.doubt;
   return { kind, size, doubt, metadata };
 }
 
@@ -222,7 +247,7 @@ export async function scanClaims(volume: XfsVolume, options: ScanOptions): Promi
       await claimsOfAg(volume, ag, scan);
     await scan.inodesOf(ag, turns);
   }
-  const left = options.reverse === "all" ? wanted : wanted.without(scan.claims);
+  const left = options.reverse === "all" ? wanted : wanted.without(scan.certain());
   for (let ag = 0; ag < there; ag += 1)
     if (left.hits(ag * agBlocks, agLength(volume.superblock, ag)))
       await reverseClaimsOfAg(volume, ag, { scan, wanted: left });

@@ -2,7 +2,8 @@
  * owners: whose bytes are these ranges?
  *
  * Order: what the geometry knows needs no reading. For the rest the trees of the AGs and the maps of all inodes are gone through once. What
- * nobody claims is told by the reverse map, where one is: but only what hidden metadata explains; a claim that the inode itself denies is a contradiction.
+ * nobody claims, or only who is not believed, is told by the reverse map, where one is: but only what hidden metadata explains; a claim that the
+ * inode itself denies is a contradiction. Who shares a block, and is hidden, is told by it as well.
  */
 import type { ByteRange } from "../../base/index.ts";
 import { ClaimSweep } from "../claim-sweep.ts";
@@ -13,12 +14,13 @@ import {
   SegmentList,
   toOwnedRanges,
   sharedDraft,
+  shifted,
   type OwnerDraft,
   type Segment,
 } from "../owner-draft.ts";
 import { draftOf, unknownDraft } from "../owner-texts.ts";
 import { WantedBlocks } from "../wanted-blocks.ts";
-import { ClaimOwners } from "./claim-owners.ts";
+import { ClaimOwners, type Claimants } from "./claim-owners.ts";
 import { claimantOf, scanClaims, type Claim, type Claimant, type ScanResult } from "./claims.ts";
 import { DirectoryTable } from "./directory-table.ts";
 import { inodeNumber } from "./geometry.ts";
@@ -84,6 +86,8 @@ class Teller {
   readonly #scan: ScanResult;
   readonly #claims: ClaimSweep<Claim>;
   readonly #reverse: ClaimSweep<Claim>;
+  /** What the reverse map says of inodes that do not tell everything themselves; `undefined` where there are none. */
+  readonly #hidden: ClaimSweep<Claim> | undefined;
   readonly #denied: ReadonlySet<number>;
   readonly names: Names;
   lacksReason = false;
@@ -94,17 +98,12 @@ class Teller {
     this.#scan = scan;
     this.#denied = known.denied;
     this.names = known.names;
-    this.#claims = new ClaimSweep(
-      blockSize,
-      known.claims,
-      new ClaimOwners(volume, { claimants: known.claimants }),
-    );
+    this.#claims = new ClaimSweep(blockSize, known.claims, new ClaimOwners(volume, known));
     const note = "told by the reverse map, because metadata that says so itself is hidden";
-    this.#reverse = new ClaimSweep(
-      blockSize,
-      scan.reverse,
-      new ClaimOwners(volume, { claimants: known.claimants, note }),
-    );
+    const noted = new ClaimOwners(volume, { ...known, note });
+    this.#reverse = new ClaimSweep(blockSize, scan.reverse, noted);
+    const hidden = scan.reverse.filter(({ inode }) => inode !== 0 && !known.denied.has(inode));
+    if (hidden.length > 0) this.#hidden = new ClaimSweep(blockSize, hidden, noted);
   }
 
   static async open(
@@ -132,18 +131,34 @@ class Teller {
       return;
     }
     for (const piece of this.#claims.pieces(part)) {
-      if (piece.owners.length > 0)
+      if (piece.owners.every(({ kind }) => kind === "unknown")) this.#unclaimed(piece, segments);
+      else if (this.#hidden === undefined)
         segments.add({ ...piece, owners: settled(this.#volume, piece.owners) });
-      else this.#unclaimed(piece, segments);
+      else this.#shared(piece, segments);
     }
   }
 
-  #unclaimed(range: ByteRange, segments: SegmentList): void {
-    for (const piece of this.#reverse.pieces(range)) {
+  /** What is claimed, with those who share it and are hidden. */
+  #shared(claimed: Segment, segments: SegmentList): void {
+    for (const piece of this.#hidden!.pieces(claimed)) {
+      const owners = claimed.owners.map((owner) => shifted(owner, piece.offset - claimed.offset));
+      for (const owner of piece.owners) {
+        const known = owners.some(({ inode, at }) => inode === owner.inode && at === owner.at);
+        if (!known && owner.kind !== "unknown") owners.push(owner);
+      }
+      segments.add({ ...piece, owners: settled(this.#volume, owners) });
+    }
+  }
+
+  /** What nobody claims who is believed; `doubts` are the claims of those who are not. */
+  #unclaimed(doubts: Segment, segments: SegmentList): void {
+    for (const piece of this.#reverse.pieces(doubts)) {
       const denied = piece.owners.find(
         ({ inode }) => inode !== undefined && this.#denied.has(inode),
       );
-      if (piece.owners.length === 0)
+      if (doubts.owners.length > 0 && piece.owners.every(({ kind }) => kind === "unknown"))
+        segments.add({ ...piece, owners: doubts.owners });
+      else if (piece.owners.length === 0)
         segments.add({ ...piece, owners: [unknownDraft(this.#whyUnknown())] });
       else if (denied === undefined)
         segments.add({ ...piece, owners: settled(this.#volume, piece.owners) });
@@ -181,12 +196,11 @@ function nothing(volume: XfsVolume): ScanResult {
 
 function nobody(volume: XfsVolume): Known {
   const names = { table: new NameTable(volume.superblock.rootInode ?? -1), kinds: new Map() };
-  return { claims: [], claimants: new Map(), denied: new Set(), names };
+  return { claims: [], claimants: new Map(), reverse: new Map(), denied: new Set(), names };
 }
 
-interface Known {
+interface Known extends Claimants {
   readonly claims: readonly Claim[];
-  readonly claimants: ReadonlyMap<number, Claimant>;
   /** Inodes whose map can be read whole: what they do not claim is not theirs, whatever the reverse map says. */
   readonly denied: ReadonlySet<number>;
   /** Names of all inodes that may own something. */
@@ -200,32 +214,36 @@ async function knownOf(
   { source, wanted }: { readonly source: OwnerSource; readonly wanted: WantedBlocks },
 ): Promise<Known> {
   const { agBlocks } = volume.superblock;
-  const claimants = new Map(scan.claimants);
+  const reverse = new Map<number, Claimant>();
   const denied = new Set<number>();
   const unread = new Set<number>();
   for (const { inode } of scan.reverse) {
-    if (inode === 0 || denied.has(inode) || unread.has(inode)) continue;
+    if (inode === 0 || reverse.has(inode) || unread.has(inode)) continue;
     const found = await readInode(volume, inode);
-    if (typeof found === "string") unread.add(inode);
-    else {
-      claimants.set(inode, claimantOf(found));
-      if (!scan.partial.has(inode)) denied.add(inode);
+    if (typeof found === "string") {
+      unread.add(inode);
+      continue;
     }
+    reverse.set(inode, claimantOf(volume, found));
+    if (!scan.partial.has(inode)) denied.add(inode);
   }
   const names = await collectNames(volume, scan.directories, namedBy(volume, scan, wanted));
+  const { rootInode } = volume.superblock;
   for (const inode of unread) {
-    const kind = names.kinds.get(inode);
-    if (kind !== undefined && !claimants.has(inode))
-      claimants.set(inode, { kind, size: Infinity, doubt: undefined });
+    // Nothing names the root, and nothing else it could be.
+    const kind = inode === rootInode ? "directory" : names.kinds.get(inode);
+    if (kind !== undefined) reverse.set(inode, { kind, size: Infinity, doubt: undefined });
   }
   const byReverseMap = ({ inode, block }: Claim): boolean =>
     inode !== 0 && scan.reverseWhole.has(Math.floor(block / agBlocks));
-  if (source === "inodes") return { claims: scan.claims, claimants, denied, names };
-  const claims = [
-    ...scan.claims.filter((claim) => !byReverseMap(claim)),
-    ...scan.reverse.filter(byReverseMap),
-  ];
-  return { claims, claimants, denied, names };
+  const claims =
+    source === "inodes"
+      ? scan.claims
+      : [
+          ...scan.claims.filter((claim) => !byReverseMap(claim)),
+          ...scan.reverse.filter(byReverseMap),
+        ];
+  return { claims, claimants: scan.claimants, reverse, denied, names };
 }
 
 /** Inodes that may own something wanted: by their maps, by the reverse map, or because their slot itself is wanted. */

@@ -31,7 +31,6 @@ const SILENT: ReadonlySet<OwnerWhat> = new Set<OwnerWhat>([
   "tree-reserve",
   "copy-on-write",
   "free-space",
-  "free-inode",
 ]);
 
 interface Piece {
@@ -73,7 +72,7 @@ async function piecesOf(
   const { blockSize, sectorSize, inodeSize } = volume.superblock;
   const sector = SECTORS[what];
   if (sector !== undefined) return unitsOf(range, sectorSize, () => sector);
-  if (what === "inode") return unitsOf(range, inodeSize, () => 100);
+  if (what === "inode" || what === "unused-inode") return unitsOf(range, inodeSize, () => 100);
   const block = BLOCKS[what];
   if (block !== undefined) return unitsOf(range, blockSize, () => block);
   if (what === "directory-block" || what === "directory-index")

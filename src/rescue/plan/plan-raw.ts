@@ -33,12 +33,10 @@ const MOST_PATCHED = 64 * 1024 * 1024;
 /** Places whose checksums are verified at most: each may cost a walk over all inodes; others stay "consistent". */
 const MOST_VERIFIED = 128;
 
-/** Structures that only e2fsck writes, and what to say. */
-const E2FSCK_ONLY: Readonly<Record<string, string>> = {
-  "superblock-backup":
-    "backups of the superblock are written by e2fsck, not by a repair: run e2fsck -f afterwards",
-  "group-descriptors-backup":
-    "backups of the group descriptors are written by e2fsck, not by a repair: run e2fsck -f afterwards",
+/** Structures that only the file system's checker writes. */
+const CHECKER_ONLY: Readonly<Record<string, string>> = {
+  "superblock-backup": "backups of the superblock",
+  "group-descriptors-backup": "backups of the group descriptors",
 };
 
 /** Plans raw ranges of one volume. `why` is the reason that files of donors did not serve, if there is one. */
@@ -122,8 +120,11 @@ function whyNobody(damage: Leftover): string {
 /** Why a range is never written from raw images, whatever the donors hold. */
 function neverWritten(damage: Leftover, source: VolumeSource | undefined): string | undefined {
   const owner = damage.owners[0];
-  const only = E2FSCK_ONLY[owner?.what ?? ""];
-  if (only !== undefined) return only;
+  const only = CHECKER_ONLY[owner?.what ?? ""];
+  if (only !== undefined && source !== undefined) {
+    const { checker } = source.map;
+    return `${only} are written by ${checker.split(" ")[0]}, not by a repair: run ${checker} afterwards`;
+  }
   if (source !== undefined && damage.owners.every(({ kind }) => kind !== "unknown"))
     return undefined;
   return `the owner is unknown: ${owner?.why ?? "nobody knows whose bytes these are"}`;

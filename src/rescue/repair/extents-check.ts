@@ -1,5 +1,5 @@
 /** ExtentsCheck: proof that a repair moves nothing (R8): the extents of touched files, as a hash each, before and after. */
-import { openFileMap } from "../../fs/index.ts";
+import { openFileMap, type Extent } from "../../fs/index.ts";
 import type { PlanStep } from "../plan/plan-file.ts";
 import { sha256 } from "../plan/planner.ts";
 import type { Target } from "../target.ts";
@@ -45,8 +45,22 @@ export async function extentHashes(
     for (const inode of numbers) {
       const extents = await map.extents(inode, { pastEnd: true });
       if (extents.length === 0 || extents.some(({ kind }) => kind === "unknown")) continue;
-      hashes.set(`${index}:${inode}`, sha256(Buffer.from(JSON.stringify(extents))));
+      hashes.set(`${index}:${inode}`, sha256(Buffer.from(JSON.stringify(placesOf(extents)))));
     }
   }
   return hashes;
+}
+
+/** Where extents are, and as what. Who shares them is no part of it: that may have been hidden before, and cuts an extent in parts. */
+function placesOf(extents: readonly Extent[]): readonly Extent[] {
+  const places: Extent[] = [];
+  for (const { offset, length, kind, device } of extents) {
+    const last = places.at(-1);
+    const follows =
+      last?.kind === kind &&
+      (last.device === undefined ? device === undefined : last.device + last.length === device);
+    if (follows) places[places.length - 1] = { ...last, length: last.length + length };
+    else places.push({ offset, length, kind, ...(device === undefined ? {} : { device }) });
+  }
+  return places;
 }

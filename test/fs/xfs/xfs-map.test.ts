@@ -129,7 +129,6 @@ describe.skipIf(!hasXfsPrograms)("with images (needs xfsprogs)", () => {
       "padding",
       "tree-reserve",
       "symlink-target",
-      "free-inode",
     ]);
     for (const what of new Set(owned.flatMap(({ owners }) => owners.map((owner) => owner.what)))) {
       const range = owned.find(({ owners }) => owners.some((owner) => owner.what === what))!;

@@ -1,7 +1,7 @@
 /** edited-volume: an XFS volume in memory that is changed by hand, with its checksums made right, to have what no mkfs.xfs here can make. Blocks of 4096, inodes of 512. */
 import { openFileMap, type FileMap, type OwnedRange } from "../../../../src/fs/index.ts";
 import { memorySource } from "../../ext4/scratch.ts";
-import { mend } from "./mutate-image.ts";
+import { mend } from "./mend.ts";
 
 const BLOCK = 4096;
 const SECTOR = 512;

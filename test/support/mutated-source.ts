@@ -3,8 +3,23 @@ import type { BadRange, ByteRange } from "../../src/base/index.ts";
 import { COMPLETE, type ReadResult } from "../../src/device/index.ts";
 
 /** Reads and bytes that one run may cost: a hundred times what an unharmed image does. */
-const READS_MAX = 3000;
+const READS_MAX = 5000;
 const BYTES_MAX = 2 ** 28;
+
+/** Bytes of an image, however they are kept. */
+export interface ImageBytes {
+  readonly length: number;
+  /** Copies bytes from `offset` on into all of `into`. */
+  copy(into: Uint8Array, offset: number): void;
+}
+
+/** An image that is kept whole. */
+export function wholeImage(bytes: Uint8Array): ImageBytes {
+  return {
+    length: bytes.length,
+    copy: (into, offset) => into.set(bytes.subarray(offset, offset + into.length)),
+  };
+}
 
 /** Thrown where a map reads without end; no StorageError, so that nothing swallows it as one. */
 export class BudgetError extends Error {
@@ -16,12 +31,12 @@ export class MutatedSource {
   readonly size: number;
   reads = 0;
   bytesRead = 0;
-  readonly #bytes: Uint8Array;
+  readonly #bytes: ImageBytes;
   readonly #poison: readonly ByteRange[];
 
   /** @param options what is missing: `size` cuts the image off, `poison` is ascending and apart */
   constructor(
-    bytes: Uint8Array,
+    bytes: ImageBytes,
     options: { readonly size?: number; readonly poison?: readonly ByteRange[] } = {},
   ) {
     this.#bytes = bytes;
@@ -38,7 +53,7 @@ export class MutatedSource {
       throw new RangeError(`read of ${into.length} at ${offset}, past ${this.size}`);
     }
     if (this.#poison.length === 0) {
-      into.set(this.#bytes.subarray(offset, offset + into.length));
+      this.#bytes.copy(into, offset);
       return COMPLETE;
     }
     return this.#readAround(into, offset);
@@ -47,18 +62,15 @@ export class MutatedSource {
   #readAround(into: Uint8Array, offset: number): ReadResult {
     const end = offset + into.length;
     const missing: BadRange[] = [];
-    let at = offset;
+    this.#bytes.copy(into, offset);
     for (const range of this.#poison) {
-      const from = Math.max(at, range.offset);
+      const from = Math.max(offset, range.offset);
       const to = Math.min(end, range.offset + range.length);
       if (from >= to) continue;
-      into.set(this.#bytes.subarray(at, from), at - offset);
       // What is missing must not be used: something that would stand out.
       into.fill(0xa5, from - offset, to - offset);
       missing.push({ offset: from, length: to - from, state: "poisoned" });
-      at = to;
     }
-    into.set(this.#bytes.subarray(at, end), at - offset);
     return missing.length === 0 ? COMPLETE : { missing };
   }
 }
