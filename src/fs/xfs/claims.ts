@@ -227,7 +227,7 @@ export class ClaimScan {
 export function claimantOf({ copied }: XfsVolume, inode: Inode): Claimant {
   const { kind, size, mode, metadata } = inode;
   // A copy of the superblock is older than quotas, and the kernel gives the files that it keeps them in no permissions.
-  const hidden = copied && mode === 0o100000;
+  const hidden = copied && metadata === undefined && mode === 0o100000;
   const doubt = hidden
     ? "it may keep quotas or the real-time device's map, which the copy of the superblock does not tell"
     : inode.doubt;
