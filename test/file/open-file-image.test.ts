@@ -1,4 +1,4 @@
-/** Files inside ext4 images: what their extents mean for a read and a write, on every face; nothing but file data ever changes. */
+/** Files inside images: what their extents mean for a read and a write, on every face; nothing but file data ever changes. */
 import { readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
@@ -7,7 +7,7 @@ import { openFile, RWF_APPEND, RWF_RECOVERY_DATA, type Face } from "../../src/fi
 import { openFileMap, type FileMap } from "../../src/fs/index.ts";
 import { expectBytes } from "../dax/support/dax-file.ts";
 import { PatchedImage } from "../fs/ext4/support/patched-image.ts";
-import { FILES, placeOf, treeImage } from "../rescue/support/tree.ts";
+import { FILES, placeOf, TREE_FILESYSTEMS, treeImage } from "../rescue/support/tree.ts";
 
 const PAGE = 4096;
 const KIB = 1024;
@@ -36,85 +36,92 @@ function contentOf(path: string): Uint8Array {
   return FILES.get(path) as Uint8Array;
 }
 
-describe.each(FACES)("a file of whole pages and sectors, on the %s face", (face) => {
-  test("preadv2() of many buffers gives the file, and 0 at its end", async () => {
-    const { device, map } = await imageOf(treeImage());
-    const file = await openFile(device, { map, path: "/docs/archive.bin", face });
-    const wanted = contentOf("/docs/archive.bin");
-    expect(file.size).toBe(wanted.length);
-    const parts = [512, 0, 65_536, 300_032].map((length) => new Uint8Array(length));
-    expect(await file.preadv2(parts, 0)).toBe(wanted.length);
-    expectBytes(Buffer.concat(parts).subarray(0, wanted.length), wanted);
-    expect(await file.preadv2(parts, file.size)).toBe(0);
-    expect(await file.preadv2(parts, 2 ** 40)).toBe(0);
-  });
+const PLACES = TREE_FILESYSTEMS.flatMap((filesystem) =>
+  FACES.map((face) => [filesystem, face] as const),
+);
 
-  test.each(FLAGS)("preadv2() of a hole gives zeros (flags %#x)", async (flags) => {
-    const { device, map } = await imageOf(treeImage());
-    const file = await openFile(device, { map, path: "/sparse.bin", face });
-    const into = new Uint8Array(64 * KIB).fill(0xff);
-    expect(await file.preadv2(into, 4096, flags)).toBe(into.length);
-    expect(into.subarray(0, 6000 - 4096).includes(0)).toBe(false);
-    expect(into.subarray(6000 - 4096).every((byte) => byte === 0)).toBe(true);
-  });
+describe.each(PLACES)(
+  "a file of whole pages and sectors of %s, on the %s face",
+  (filesystem, face) => {
+    test("preadv2() of many buffers gives the file, and 0 at its end", async () => {
+      const { device, map } = await imageOf(treeImage(filesystem));
+      const file = await openFile(device, { map, path: "/docs/archive.bin", face });
+      const wanted = contentOf("/docs/archive.bin");
+      expect(file.size).toBe(wanted.length);
+      const parts = [512, 0, 65_536, 300_032].map((length) => new Uint8Array(length));
+      expect(await file.preadv2(parts, 0)).toBe(wanted.length);
+      expectBytes(Buffer.concat(parts).subarray(0, wanted.length), wanted);
+      expect(await file.preadv2(parts, file.size)).toBe(0);
+      expect(await file.preadv2(parts, 2 ** 40)).toBe(0);
+    });
 
-  test.each(FLAGS)(
-    "pwritev2() into a hole, past the end or across either is EOPNOTSUPP before any byte moves (flags %#x)",
-    async (flags) => {
-      const { device, map, bytes } = await imageOf(treeImage());
-      const before = bytes.slice();
+    test.each(FLAGS)("preadv2() of a hole gives zeros (flags %#x)", async (flags) => {
+      const { device, map } = await imageOf(treeImage(filesystem));
       const file = await openFile(device, { map, path: "/sparse.bin", face });
-      const data = new Uint8Array(PAGE * 2).fill(9);
-      for (const offset of [64 * KIB, PAGE, 1024 * KIB, file.size - (file.size % 512)])
-        await expect(file.pwritev2(data, offset, flags)).rejects.toMatchObject({
+      const into = new Uint8Array(64 * KIB).fill(0xff);
+      expect(await file.preadv2(into, 4096, flags)).toBe(into.length);
+      expect(into.subarray(0, 6000 - 4096).includes(0)).toBe(false);
+      expect(into.subarray(6000 - 4096).every((byte) => byte === 0)).toBe(true);
+    });
+
+    test.each(FLAGS)(
+      "pwritev2() into a hole, past the end or across either is EOPNOTSUPP before any byte moves (flags %#x)",
+      async (flags) => {
+        const { device, map, bytes } = await imageOf(treeImage(filesystem));
+        const before = bytes.slice();
+        const file = await openFile(device, { map, path: "/sparse.bin", face });
+        const data = new Uint8Array(PAGE * 2).fill(9);
+        for (const offset of [64 * KIB, PAGE, 1024 * KIB, file.size - (file.size % 512)])
+          await expect(file.pwritev2(data, offset, flags)).rejects.toMatchObject({
+            code: "EOPNOTSUPP",
+          });
+        await expect(file.pwritev2(data, 0, flags | RWF_APPEND)).rejects.toMatchObject({
           code: "EOPNOTSUPP",
         });
-      await expect(file.pwritev2(data, 0, flags | RWF_APPEND)).rejects.toMatchObject({
-        code: "EOPNOTSUPP",
-      });
-      expect(await file.pwritev2(new Uint8Array(0), 1024 * KIB, flags)).toBe(0);
-      expectBytes(bytes, before);
-    },
-  );
-
-  test("R2, R4, R8: pwritev2() with RWF_RECOVERY_DATA heals in place, and nothing else changes", async () => {
-    const { device, map, bytes } = await imageOf(treeImage());
-    const wanted = contentOf("/docs/big.bin");
-    const inode = (await map.lookup("/docs/big.bin")) as number;
-    const extents = await map.extents(inode);
-    const at = await placeOf(map, "/docs/big.bin", 20 * PAGE);
-    const before = bytes.slice();
-    device.inject({ offset: at + 512, length: 1024 });
-    const file = await openFile(device, { map, path: "/docs/big.bin", face });
-    const good = wanted.subarray(20 * PAGE, 21 * PAGE);
-    expect(await file.pwritev2(good.subarray(512, 1536), 20 * PAGE + 512, RWF_RECOVERY_DATA)).toBe(
-      1024,
+        expect(await file.pwritev2(new Uint8Array(0), 1024 * KIB, flags)).toBe(0);
+        expectBytes(bytes, before);
+      },
     );
-    expectBytes(bytes, before);
-    expect(device.poison.empty).toBe(true);
-    expect(await map.extents(inode)).toEqual(extents);
-  });
 
-  test("R1: poison of another file never shows", async () => {
-    const { device, map } = await imageOf(treeImage());
-    device.inject({ offset: await placeOf(map, "/docs/report.txt"), length: 40_000 });
-    const file = await openFile(device, { map, path: "/docs/archive.bin", face });
-    const into = new Uint8Array(300_032);
-    expect(await file.preadv2(into, 0)).toBe(300_000);
-    expectBytes(into.subarray(0, 300_000), contentOf("/docs/archive.bin"));
-  });
+    test("R2, R4, R8: pwritev2() with RWF_RECOVERY_DATA heals in place, and nothing else changes", async () => {
+      const { device, map, bytes } = await imageOf(treeImage(filesystem));
+      const wanted = contentOf("/docs/big.bin");
+      const inode = (await map.lookup("/docs/big.bin")) as number;
+      const extents = await map.extents(inode);
+      const at = await placeOf(map, "/docs/big.bin", 20 * PAGE);
+      const before = bytes.slice();
+      device.inject({ offset: at + 512, length: 1024 });
+      const file = await openFile(device, { map, path: "/docs/big.bin", face });
+      const good = wanted.subarray(20 * PAGE, 21 * PAGE);
+      expect(
+        await file.pwritev2(good.subarray(512, 1536), 20 * PAGE + 512, RWF_RECOVERY_DATA),
+      ).toBe(1024);
+      expectBytes(bytes, before);
+      expect(device.poison.empty).toBe(true);
+      expect(await map.extents(inode)).toEqual(extents);
+    });
 
-  test("preadv2() with RWF_RECOVERY_DATA gives a file whose slack is bad", async () => {
-    const { device, map } = await imageOf(treeImage());
-    device.inject({ offset: (await placeOf(map, "/tiny.txt")) + 2048, length: 512 });
-    const file = await openFile(device, { map, path: "/tiny.txt", face });
-    const into = new Uint8Array(PAGE);
-    expect(await file.preadv2(into, 0, RWF_RECOVERY_DATA)).toBe(100);
-    expectBytes(into.subarray(0, 100), contentOf("/tiny.txt"));
-    const { length, holes } = await file.readRecover(into, 0);
-    expect({ length, holes }).toEqual({ length: 100, holes: [] });
-  });
-});
+    test("R1: poison of another file never shows", async () => {
+      const { device, map } = await imageOf(treeImage(filesystem));
+      device.inject({ offset: await placeOf(map, "/docs/report.txt"), length: 40_000 });
+      const file = await openFile(device, { map, path: "/docs/archive.bin", face });
+      const into = new Uint8Array(300_032);
+      expect(await file.preadv2(into, 0)).toBe(300_000);
+      expectBytes(into.subarray(0, 300_000), contentOf("/docs/archive.bin"));
+    });
+
+    test("preadv2() with RWF_RECOVERY_DATA gives a file whose slack is bad", async () => {
+      const { device, map } = await imageOf(treeImage(filesystem));
+      device.inject({ offset: (await placeOf(map, "/tiny.txt")) + 2048, length: 512 });
+      const file = await openFile(device, { map, path: "/tiny.txt", face });
+      const into = new Uint8Array(PAGE);
+      expect(await file.preadv2(into, 0, RWF_RECOVERY_DATA)).toBe(100);
+      expectBytes(into.subarray(0, 100), contentOf("/tiny.txt"));
+      const { length, holes } = await file.readRecover(into, 0);
+      expect({ length, holes }).toEqual({ length: 100, holes: [] });
+    });
+  },
+);
 
 test("R19: a plain read on memory is refused for poison in its file's slack, as in Linux, and R20: not one that ends with the file", async () => {
   const { device, map } = await imageOf(treeImage());

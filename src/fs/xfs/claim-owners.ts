@@ -7,6 +7,7 @@ import { draftOf, unknownDraft } from "../owner-texts.ts";
 import type { Claim, Claimant } from "./claims.ts";
 import { INDEX_OFFSET } from "./directory.ts";
 import { inodeNumber } from "./geometry.ts";
+import type { MetadataKind } from "./inode.ts";
 import { isFree } from "./inode-walk.ts";
 import type { Superblock } from "./superblock.ts";
 import type { XfsVolume } from "./volume.ts";
@@ -55,11 +56,12 @@ export class ClaimOwners implements ClaimTeller<Claim> {
     if (inode === 0) return [{ length, owner: this.#draft(role as OwnerWhat, undefined) }];
     const at = claim.logical * this.#superblock.blockSize + within;
     if (role === "attributes") return [{ length, owner: this.#draft("xattr-block", inode, at) }];
-    if (role === "data-tree" || role === "attribute-tree")
-      return [
-        { length, owner: this.#draft(role === "data-tree" ? "extent-tree" : "xattr-block", inode) },
-      ];
-    const special = this.#specials.get(inode);
+    if (role === "attribute-tree") return [{ length, owner: this.#draft("xattr-block", inode) }];
+    const special = this.#special(inode);
+    if (role === "data-tree") {
+      const what = special !== undefined && special.endsWith("-tree") ? special : "extent-tree";
+      return [{ length, owner: this.#draft(what, inode) }];
+    }
     if (special !== undefined) return [{ length, owner: this.#draft(special, inode, at) }];
     if (role === "unwritten") return [{ length, owner: this.#draft("unwritten", inode, at) }];
     return this.#content(claim, at, length);
@@ -67,6 +69,12 @@ export class ClaimOwners implements ClaimTeller<Claim> {
 
   #claimant({ inode, reverse }: Claim): Claimant | undefined {
     return (reverse === true ? this.#known.reverse : this.#known.claimants).get(inode);
+  }
+
+  /** What the content of an inode is to the file system itself; `undefined` of all that is somebody's. */
+  #special(inode: number): OwnerWhat | undefined {
+    const metadata = this.#known.claimants.get(inode)?.metadata;
+    return metadata === undefined ? this.#specials.get(inode) : METADATA[metadata];
   }
 
   #draft(what: OwnerWhat, inode: number | undefined, at?: number): OwnerDraft {
@@ -126,6 +134,19 @@ export class ClaimOwners implements ClaimTeller<Claim> {
     });
   }
 }
+
+/** What inodes of metadata hold; directories of them are directories. */
+const METADATA: Readonly<Record<MetadataKind, OwnerWhat | undefined>> = {
+  unknown: "reserved-inode",
+  directory: undefined,
+  "user-quota": "quota",
+  "group-quota": "quota",
+  "project-quota": "quota",
+  "realtime-bitmap": "realtime-bitmap",
+  "realtime-summary": "realtime-summary",
+  "realtime-reverse-map": "reverse-map-tree",
+  "realtime-reference-counts": "reference-count-tree",
+};
 
 function specialsOf({
   quotaInodes,

@@ -12,9 +12,10 @@ import { claimsOfAg, reverseClaimsOfAg } from "./ag-claims.ts";
 import { DirectoryTable } from "./directory-table.ts";
 import { listedExtents, walkFork, type ForkVisitor } from "./fork-map.ts";
 import { agLength } from "./geometry.ts";
-import type { Inode } from "./inode.ts";
+import type { Inode, MetadataKind } from "./inode.ts";
 import { InodeFilter } from "./inode-filter.ts";
 import { inodeChunks, visitChunk, type InodeChunk } from "./inode-walk.ts";
+import { walkMetadataTree } from "./metadata-tree.ts";
 import type { XfsVolume } from "./volume.ts";
 
 /** What an inode, or an AG for all its inodes, claims blocks for. */
@@ -35,6 +36,7 @@ export interface Claimant {
   readonly kind: Inode["kind"];
   readonly size: number;
   readonly doubt: string | undefined;
+  readonly metadata?: MetadataKind | undefined;
 }
 
 /** What a scan found. */
@@ -158,7 +160,7 @@ export class ClaimScan {
         verify: this.#verify,
         // What has a tree has more to read, and its slot would be gone by then.
         inode: (inode) => {
-          const tree = inode.data.format === "tree" || inode.attributes.format === "tree";
+          const tree = inode.data.format.endsWith("tree") || inode.attributes.format === "tree";
           if (tree) waiting.push({ ...inode, slot: inode.slot.slice() });
           else this.#listed(inode);
         },
@@ -184,8 +186,12 @@ export class ClaimScan {
     this.#directory(inode);
     if (this.wanted.size === 0) return;
     const before = this.claims.length;
-    for (const fork of FORKS)
-      await walkFork(this.#volume, { inode, fork }, this.#visitor(inode, fork));
+    for (const fork of FORKS) {
+      const visitor = this.#visitor(inode, fork);
+      if (inode[fork].format === "metadata-tree")
+        await walkMetadataTree(this.#volume, inode, visitor);
+      else await walkFork(this.#volume, { inode, fork }, visitor);
+    }
     if (this.claims.length > before)
       this.claimants.set(inode.number, claimantOf(this.#volume, inode));
   }
@@ -219,13 +225,13 @@ export class ClaimScan {
 
 /** What of an inode is kept. */
 export function claimantOf({ copied }: XfsVolume, inode: Inode): Claimant {
-  const { kind, size, mode } = inode;
+  const { kind, size, mode, metadata } = inode;
   // A copy of the superblock is older than quotas, and the kernel gives the files that it keeps them in no permissions.
-  const hidden = copied && mode === 0o100000;
+  const hidden = copied && metadata === undefined && mode === 0o100000;
   const doubt = hidden
     ? "it may keep quotas or the real-time device's map, which the copy of the superblock does not tell"
     : inode.doubt;
-  return { kind, size, doubt };
+  return { kind, size, doubt, metadata };
 }
 
 /** Goes through the volume once for wanted blocks. */

@@ -25,7 +25,7 @@ export async function extentsOf(
     return cutExtents(size > 0 ? [inside] : [], size, options);
   }
   if (data.format === "device" || kind === "other") return [];
-  if (data.format === "none")
+  if (data.format === "none" || data.format === "metadata-tree")
     return unknownPart(inode, "has a map of a form that is not known", options);
   const parts = await partsOf(volume, inode);
   const filled = fillHoles(parts, size);
@@ -64,7 +64,7 @@ async function partsOf(volume: XfsVolume, inode: Inode): Promise<Extent[]> {
             offset,
             length,
             kind: "unknown",
-            why: "Its content is on the real-time device",
+            why: `Its content is on the real-time device, from byte ${block * blockSize} of that on`,
           });
         else if (link) runs.push({ logical, block, count, unwritten });
         else

@@ -205,11 +205,18 @@ export function whyNotTreeBlock(
     bytes,
     block,
     inode,
-  }: { readonly bytes: Uint8Array; readonly block: number; readonly inode: number },
+    magic = MAGICS[superblock.features.checksums ? 1 : 0],
+  }: {
+    readonly bytes: Uint8Array;
+    readonly block: number;
+    readonly inode: number;
+    /** Of the tree. @default of a map of extents */
+    readonly magic?: number;
+  },
 ): string | undefined {
   const view = viewOf(bytes);
   const { checksums } = superblock.features;
-  if (view.getUint32(0) !== MAGICS[checksums ? 1 : 0]) return "is no block of it";
+  if (view.getUint32(0) !== magic) return "is no block of it";
   if (!checksums) return undefined;
   if (!checksumOk(bytes, 64)) return "has a wrong checksum";
   if (wideAt(view, 24) !== (block * superblock.blockSize) / 512)

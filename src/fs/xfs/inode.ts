@@ -4,8 +4,24 @@ import type { FileInfo } from "../file-map.ts";
 import { inodePlace } from "./geometry.ts";
 import type { XfsVolume } from "./volume.ts";
 
-/** How a fork is kept: a device number, in the inode, as a list of extents, as a B+tree. */
-export type ForkFormat = "device" | "local" | "extents" | "tree" | "none";
+/** How a fork is kept: a device number, in the inode, as a list of extents, as a B+tree of them, as a B+tree of metadata. */
+export type ForkFormat = "device" | "local" | "extents" | "tree" | "metadata-tree" | "none";
+
+/** What an inode of metadata is (feature metadir; kernel: enum xfs_metafile_type), by number. */
+const METADATA_KINDS = [
+  "unknown",
+  "directory",
+  "user-quota",
+  "group-quota",
+  "project-quota",
+  "realtime-bitmap",
+  "realtime-summary",
+  "realtime-reverse-map",
+  "realtime-reference-counts",
+] as const;
+
+/** What an inode of metadata is. */
+export type MetadataKind = (typeof METADATA_KINDS)[number];
 
 /** One fork of an inode: the map of its data, or of its attributes. */
 export interface Fork {
@@ -35,6 +51,8 @@ export interface Inode {
   readonly realtime: boolean;
   /** Some of its blocks may be shared with other files. */
   readonly reflinked: boolean;
+  /** What it holds for the file system itself; `undefined` of all others. */
+  readonly metadata: MetadataKind | undefined;
   readonly data: Fork;
   readonly attributes: Fork;
   /** Why it is not believed. */
@@ -44,10 +62,17 @@ export interface Inode {
 /** Where the core ends on v5, and where the forks begin on v4. */
 const CORE_V3 = 176;
 const CORE_V2 = 100;
-const FORMATS: readonly ForkFormat[] = ["device", "local", "extents", "tree"];
+const FORMATS: readonly ForkFormat[] = [
+  "device",
+  "local",
+  "extents",
+  "tree",
+  "none",
+  "metadata-tree",
+];
 /** Seconds before 1970 at which big times begin. */
 const BIG_TIME_EPOCH = 2n ** 31n;
-const FLAGS2 = { reflink: 2, bigTime: 8, largeCounts: 16 };
+const FLAGS2 = { reflink: 2, bigTime: 8, largeCounts: 16, metadata: 32 };
 
 /** Decodes a slot. What makes it unbelievable is told in `doubt`; `undefined` of what is no inode at all. */
 export function decodeInode(
@@ -81,6 +106,7 @@ export function decodeInode(
     bigTimes: (flags2 & FLAGS2.bigTime) !== 0,
     realtime: (view.getUint16(90) & 1) !== 0 && kindOf(mode) === "file",
     reflinked: (flags2 & FLAGS2.reflink) !== 0,
+    metadata: (flags2 & FLAGS2.metadata) === 0 ? undefined : metadataKind(view.getUint16(6)),
     data: {
       format: FORMATS[slot[5]!] ?? "none",
       start: core,
@@ -115,8 +141,14 @@ export function inodeDoubt(
   if (!Number.isSafeInteger(wideAt(view, 56))) return "its size is impossible";
   if (slot[82]! * 8 >= slot.length - (version >= 3 ? CORE_V3 : CORE_V2))
     return "its fork offset is impossible";
-  if (slot[5]! > 3 && view.getUint16(2) !== 0) return `its format ${slot[5]!} is not known`;
+  const most = features.metadataDirectories ? 5 : 3;
+  if ((slot[5]! > most || slot[5] === 4) && view.getUint16(2) !== 0)
+    return `its format ${slot[5]!} is not known`;
   return undefined;
+}
+
+function metadataKind(number: number): MetadataKind {
+  return METADATA_KINDS[number] ?? "unknown";
 }
 
 function kindOf(mode: number): Inode["kind"] {

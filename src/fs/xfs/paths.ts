@@ -22,6 +22,7 @@ import {
 import { InodeBits } from "./inode-bits.ts";
 import { decodeInode, readInode } from "./inode.ts";
 import { inodePlace } from "./geometry.ts";
+import { readParents } from "./parents.ts";
 import { NameGlance } from "./name-glance.ts";
 import type { XfsVolume } from "./volume.ts";
 
@@ -99,11 +100,36 @@ class NamePass implements Names {
     });
     await readRuns(this.#volume, blockRuns, (index, span) => this.#blocks(blockRuns, index, span));
     const turns = new Turns();
+    await this.#others(others, turns);
+    if (this.#volume.superblock.features.parentPointers) await this.#byParents(turns);
+  }
+
+  async #others(others: readonly number[], turns: Turns): Promise<void> {
     for (const number of others) {
       const directory = await readInode(this.#volume, number);
       if (typeof directory === "string") continue;
       this.#parent = number;
       await readNames(this.#volume, { directory, budget: this.#budget }, this.#keep);
+      await turns.take();
+    }
+  }
+
+  /** Names of wanted inodes that no directory told, and of the directories on the way to them, by the inodes themselves. */
+  async #byParents(turns: Turns): Promise<void> {
+    if (this.#wanted === "all") return;
+    const root = this.#volume.superblock.rootInode;
+    const asked = new Set<number>(this.#wanted);
+    for (const number of asked) {
+      if (number === root || this.table.has(number)) continue;
+      const inode = await readInode(this.#volume, number);
+      if (typeof inode === "string") continue;
+      for (const { parent, generation, ...name } of await readParents(this.#volume, inode)) {
+        const directory = await readInode(this.#volume, parent);
+        if (typeof directory === "string" || directory.generation !== generation) continue;
+        if (directory.kind !== "directory") continue;
+        this.table.add({ ...name, child: number, parent, encrypted: false });
+        asked.add(parent);
+      }
       await turns.take();
     }
   }

@@ -9,8 +9,11 @@ const MAGIC = 0x58465342;
 /** Offset of the checksum in a superblock. */
 const CHECKSUM_AT = 224;
 
-/** Incompatible features that this map reads; by bit. Exchange of ranges (6) and parent pointers (7) change no structure read here. */
-const KNOWN_INCOMPATIBLE = 0xff;
+/**
+ * Incompatible features that this map reads; by bit, up to metadata directories (8). Exchange of ranges (6) changes no structure read here. A zoned volume (9) may have its
+ * real-time device behind its data on the same device: who owns what there is not known here.
+ */
+const KNOWN_INCOMPATIBLE = 0x1ff;
 const INCOMPATIBLE_NAMES: readonly string[] = [
   "ftype",
   "sparse inodes",
@@ -35,6 +38,10 @@ export interface Features {
   readonly freeInodeTree: boolean;
   readonly reverseMap: boolean;
   readonly reflink: boolean;
+  /** Every inode names the directories that it is in. */
+  readonly parentPointers: boolean;
+  /** Inodes of metadata say themselves what they are. */
+  readonly metadataDirectories: boolean;
 }
 
 /** Geometry, features and identity of a volume. Numbers of blocks unless a name says other. */
@@ -165,6 +172,8 @@ function featuresOf(view: DataView, version: 4 | 5): Features {
     freeInodeTree: (compatible & 1) !== 0,
     reverseMap: (compatible & 2) !== 0,
     reflink: (compatible & 4) !== 0,
+    parentPointers: (incompatible & 0x80) !== 0,
+    metadataDirectories: (incompatible & 0x100) !== 0,
   };
 }
 

@@ -119,7 +119,13 @@ class XfsMap implements FileMap {
       this.#pathCalls += 1;
       if (this.#pathCalls > 1) this.#names ??= await this.#collect("all");
       const names = this.#names ?? (await this.#collect(new Set([inode])));
-      return names.table.pathsOf(inode);
+      // A name that no directory tells may be told by the inode itself, where it is asked for.
+      const alone = this.#names !== undefined && !names.table.has(inode);
+      const { table } =
+        alone && this.#volume.superblock.features.parentPointers
+          ? await this.#collect(new Set([inode]))
+          : names;
+      return table.pathsOf(inode);
     });
   }
 

@@ -10,7 +10,7 @@ import { InodeFilter } from "../../../src/fs/xfs/inode-filter.ts";
 import { decodeInode, inodeDoubt } from "../../../src/fs/xfs/inode.ts";
 import { XfsVolume } from "../../../src/fs/xfs/volume.ts";
 import { memorySource } from "../ext4/scratch.ts";
-import { superblockOf } from "./support/superblocks.ts";
+import { superblockOf } from "./support/plain-superblock.ts";
 
 const seed = Number(process.env["SEED"] ?? Date.now() % 2 ** 31);
 const SLOT = 512;

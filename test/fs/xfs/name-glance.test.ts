@@ -10,7 +10,7 @@ import { decodeInode } from "../../../src/fs/xfs/inode.ts";
 import { NameGlance } from "../../../src/fs/xfs/name-glance.ts";
 import { XfsVolume } from "../../../src/fs/xfs/volume.ts";
 import { memorySource } from "../ext4/scratch.ts";
-import { superblockOf } from "./support/superblocks.ts";
+import { superblockOf } from "./support/plain-superblock.ts";
 
 const seed = Number(process.env["SEED"] ?? Date.now() % 2 ** 31);
 const SIZE = 4096;
@@ -18,8 +18,11 @@ const superblock = superblockOf({ version: 4, agBlocks: 5000, agCount: 4 });
 const reader = new BlockReader(memorySource(new Uint8Array(0)), SIZE);
 const volume = new XfsVolume({ superblock, copied: false, reader, problems: new Problems() });
 
+/** Numbers that need more than 32 bits, few enough to meet again. */
+const LARGE = [2 ** 32 + 7, 2 ** 35 + 1000, 2 ** 40 + 2 ** 33 + 5, 3 * 2 ** 36 + 77];
+
 const numberOf = (random: Prng): number =>
-  random.chance(0.2) ? random.below(2 ** 40) : random.below(3000);
+  random.chance(0.1) ? random.pick(LARGE) : random.below(3000);
 
 /** A block of names of version 4, which has no checksum in the way; now and then with a wrong byte. */
 function randomBlock(random: Prng): Uint8Array {
@@ -110,4 +113,17 @@ test("isNothingInside() passes over no inode that holds a wanted name, or is wro
     expect(found.filter((inode) => wanted.has(inode))).toEqual([]);
   });
   expect(passed).toBeGreaterThan(50);
+});
+
+test("isNothing() shows a block whose last name goes past its end", () => {
+  const bytes = new Uint8Array(SIZE);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, 0x58443244);
+  view.setUint32(16, 0xffff_0000 + SIZE - 16 - 16);
+  view.setBigUint64(SIZE - 16, 5n);
+  const glance = new NameGlance(superblock, new InodeBits());
+  bytes[SIZE - 8] = 4;
+  expect(glance.isNothing(wordsOf(bytes), 0, SIZE)).toBe(true);
+  bytes[SIZE - 8] = 40;
+  expect(glance.isNothing(wordsOf(bytes), 0, SIZE)).toBe(false);
 });

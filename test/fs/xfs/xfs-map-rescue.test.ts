@@ -130,6 +130,24 @@ describe.skipIf(!hasXfsPrograms)("an XFS image (needs xfsprogs)", () => {
     expect(Buffer.compare(readFileSync(image), readFileSync(made.path))).toBe(0);
   });
 
+  test("R4: undo makes lost again what a repair wrote, and acknowledge gives up a file's bytes", async () => {
+    const [at, other] = [await placeOf("/report", 8192), await placeOf("/report", 65_536)];
+    await poison(image, [
+      { at, length: 512 },
+      { at: other, length: 512 },
+    ]);
+    expect((await theriac(["repair", image, "--from", backup])).code).toBe(0);
+    await theriac(["undo", image]);
+    const undone = await theriacJson(["survey", image]);
+    expect(undone).toMatchObject({ code: 1, document: { missing: 1024, totals: { lost: 1024 } } });
+    const given = await theriac(["acknowledge", image, "--file", "/report"]);
+    expect(given.stdout).toContain("acknowledged 1024");
+    const after = await theriacJson(["survey", image]);
+    expect(after).toMatchObject({ code: 0, document: { missing: 0 } });
+    const zeros = readFileSync(image).subarray(at, at + 512);
+    expect(zeros.every((byte) => byte === 0)).toBe(true);
+  });
+
   test("a log that holds changes refuses a repair (exit 4), and survey says of when owners are", async () => {
     const bytes = readFileSync(image);
     const map = await openFileMap(fileSource(made.path));

@@ -20,6 +20,7 @@ import {
   removeTemporary,
   targetOf,
   temporary,
+  TREE_FILESYSTEMS,
   treeImage,
   writeTree,
 } from "../support/tree.ts";
@@ -64,9 +65,9 @@ function checkSums(result: Repair): void {
   expect(result.moved).toEqual([]);
 }
 
-describe("repair() with a backup directory", () => {
+describe.each(TREE_FILESYSTEMS)("repair() with a backup directory, on %s", (filesystem) => {
   test("S31: R2, R8: restores exactly what was there, and moves nothing", async () => {
-    const target = await memoryTarget(treeImage());
+    const target = await memoryTarget(treeImage(filesystem));
     const pristine = Uint8Array.from(target.bytes);
     for (const [path, offset] of [
       ["/docs/big.bin", 700_000],
@@ -84,7 +85,7 @@ describe("repair() with a backup directory", () => {
   });
 
   test("a second repair repairs 0 bytes (S65)", async () => {
-    const target = await memoryTarget(treeImage());
+    const target = await memoryTarget(treeImage(filesystem));
     target.device.inject({ offset: await placeOf(target.map, "/docs/big.bin", 5120), length: 512 });
     const donors = [openDirectoryDonor(backup())];
     expect((await repair({ target, donors })).sums.repaired).toBe(512);
@@ -109,7 +110,7 @@ describe("repair() with a backup directory", () => {
       (path: string, bytes: Uint8Array) => (path === "/docs/big.bin" ? undefined : bytes),
     ],
   ])("writes nothing from a donor %s, and exits with what that means", async (_, change) => {
-    const target = await memoryTarget(treeImage());
+    const target = await memoryTarget(treeImage(filesystem));
     target.device.inject({ offset: await placeOf(target.map, "/docs/big.bin", 5120), length: 512 });
     const before = Uint8Array.from(target.bytes);
     const result = await repair({ target, donors: [openDirectoryDonor(backup(change))] });
@@ -123,7 +124,7 @@ describe("repair() with a backup directory", () => {
   test("writes nothing from an older donor (S64), unless trust is anything, which is recorded", async () => {
     const root = backup();
     utimesSync(join(root, "docs/big.bin"), MODIFIED - 100, MODIFIED - 100);
-    const target = await memoryTarget(treeImage());
+    const target = await memoryTarget(treeImage(filesystem));
     target.device.inject({ offset: await placeOf(target.map, "/docs/big.bin", 5120), length: 512 });
     const donors = [openDirectoryDonor(root)];
     const refused = await repair({ target, donors });
@@ -137,11 +138,13 @@ describe("repair() with a backup directory", () => {
   });
 
   test("asks several donors for what one has not (S58, S59)", async () => {
-    const target = await memoryTarget(treeImage());
+    const target = await memoryTarget(treeImage(filesystem));
     const at = await placeOf(target.map, "/docs/big.bin", 65_536);
     target.device.inject({ offset: at, length: 4 * 512 });
-    const first = await imageOf(treeImage(), "first", [{ offset: at, length: 1024 }]);
-    const second = await imageOf(treeImage(), "second", [{ offset: at + 512, length: 1024 }]);
+    const first = await imageOf(treeImage(filesystem), "first", [{ offset: at, length: 1024 }]);
+    const second = await imageOf(treeImage(filesystem), "second", [
+      { offset: at + 512, length: 1024 },
+    ]);
     const result = await repair({ target, donors: [first, second] });
     checkSums(result);
     expect(result.missing).toBe(512);
@@ -161,7 +164,7 @@ describe("repair() with a backup directory", () => {
   });
 
   test("reads a few KiB of a donor for one bad sector (S66)", async () => {
-    const target = await memoryTarget(treeImage());
+    const target = await memoryTarget(treeImage(filesystem));
     target.device.inject({
       offset: await placeOf(target.map, "/docs/big.bin", 700_000),
       length: 512,
@@ -195,7 +198,7 @@ describe("repair() with a backup directory", () => {
     for await (const piece of digestTree(good)) text += piece;
     const digest = join(temporary(), "d.json");
     writeFileSync(digest, text);
-    const target = await memoryTarget(treeImage());
+    const target = await memoryTarget(treeImage(filesystem));
     const offset = await placeOf(target.map, "/docs/big.bin", 700_000);
     target.device.inject({ offset, length: 512 });
     const wrong = openDirectoryDonor(
@@ -224,7 +227,7 @@ describe("repair() with a backup directory", () => {
     let text = "";
     for await (const piece of digestTree(root)) text += piece;
     writeFileSync(join(root, ".theriac-digest.json"), text);
-    const target = await memoryTarget(treeImage());
+    const target = await memoryTarget(treeImage(filesystem));
     target.device.inject({
       offset: await placeOf(target.map, "/docs/big.bin", 700_000),
       length: 512,
@@ -235,7 +238,7 @@ describe("repair() with a backup directory", () => {
   });
 
   test("heals slack with zeros, and free space only on request; neither is missing data", async () => {
-    const target = await memoryTarget(treeImage());
+    const target = await memoryTarget(treeImage(filesystem));
     const slack = (await placeOf(target.map, "/small.txt", 0)) + 3584;
     target.device.inject({ offset: slack, length: 512 });
     target.device.inject({ offset: target.bytes.length - 65_536, length: 4096 });
@@ -250,7 +253,10 @@ describe("repair() with a backup directory", () => {
   });
 
   test("zeros what is not in use in the same clear unit as a file", async () => {
-    const target = await memoryTarget(treeImage(), { poisonUnit: 4096, clearUnit: 65_536 });
+    const target = await memoryTarget(treeImage(filesystem), {
+      poisonUnit: 4096,
+      clearUnit: 65_536,
+    });
     const offset = await placeOf(target.map, "/docs/big.bin", 0);
     const unit = offset - (offset % 65_536);
     target.device.inject({ offset: unit, length: 65_536 });
@@ -260,7 +266,7 @@ describe("repair() with a backup directory", () => {
   });
 
   test("S32: R5, R9: a device that refuses to clear keeps its list", async () => {
-    const target = await memoryTarget(treeImage());
+    const target = await memoryTarget(treeImage(filesystem));
     const bad = await placeOf(target.map, "/docs/big.bin", 100_000 - (100_000 % 4096));
     target.device.inject({ offset: bad, length: 1024 });
     target.device.setFault({ offset: bad, length: 512, kind: "refuses", on: true });
@@ -273,7 +279,7 @@ describe("repair() with a backup directory", () => {
   });
 
   test("R5: a device that pretends to clear is not believed", async () => {
-    const target = await memoryTarget(treeImage(), { clear: "pretends" });
+    const target = await memoryTarget(treeImage(filesystem), { clear: "pretends" });
     target.device.inject({ offset: await placeOf(target.map, "/docs/big.bin", 8192), length: 512 });
     const result = await repair({ target, donors: [openDirectoryDonor(backup())] });
     checkSums(result);
@@ -282,7 +288,7 @@ describe("repair() with a backup directory", () => {
   });
 
   test("meets latent poison beside a hole, and heals it too", async () => {
-    const target = await memoryTarget(treeImage());
+    const target = await memoryTarget(treeImage(filesystem));
     const pristine = Uint8Array.from(target.bytes);
     const offset = await placeOf(target.map, "/docs/big.bin", 65_536);
     target.device.inject({ offset, length: 512 });

@@ -13,7 +13,14 @@ import {
 import { CrashError, createCrashFiles, type CrashFiles } from "../../../src/testing/index.ts";
 import { parseMapfile } from "../../../src/poison/index.ts";
 import { randomSeed } from "../../base/seed.ts";
-import { FILES, memoryTarget, placeOf, removeTemporary, treeImage } from "../support/tree.ts";
+import {
+  FILES,
+  memoryTarget,
+  placeOf,
+  removeTemporary,
+  TREE_FILESYSTEMS,
+  treeImage,
+} from "../support/tree.ts";
 
 const seed = randomSeed();
 const OUT = "/disk/out";
@@ -239,9 +246,9 @@ describe("salvage()", () => {
   }, 300_000);
 });
 
-describe("fileOfTarget()", () => {
+describe.each(TREE_FILESYSTEMS)("fileOfTarget() on %s", (filesystem) => {
   test("copies one file, its holes as holes, its bad ranges told in offsets of the file", async () => {
-    const target = await memoryTarget(treeImage());
+    const target = await memoryTarget(treeImage(filesystem));
     target.device.inject({ offset: await placeOf(target.map, "/docs/big.bin", 8192), length: 512 });
     const files = createCrashFiles();
     const result = await salvage(await fileOfTarget(target, "/docs/big.bin"), OUT, { files });
@@ -259,7 +266,7 @@ describe("fileOfTarget()", () => {
     ["/docs", "EISDIR"],
     ["/short link", "EOPNOTSUPP"],
   ])("refuses %s with %s", async (path, code) => {
-    await expect(fileOfTarget(await memoryTarget(treeImage()), path)).rejects.toThrow(
+    await expect(fileOfTarget(await memoryTarget(treeImage(filesystem)), path)).rejects.toThrow(
       expect.objectContaining({ code }),
     );
   });

@@ -92,14 +92,28 @@ export function hasProgram(name: string): boolean {
   return spawnSync("sh", ["-c", `command -v ${name}`]).status === 0;
 }
 
-let cached: Uint8Array | undefined;
+/** File systems that the tree is kept on. */
+export const TREE_FILESYSTEMS = ["ext4", "xfs"] as const;
 
-/** The image of the tree: made by mke2fs where it is, else the fixture. A copy: tests may change it. */
-export function treeImage(): Uint8Array {
-  cached ??= hasProgram("mke2fs")
-    ? makeImage()
-    : gunzipSync(readFileSync(join(import.meta.dirname, "../fixtures/tree.img.gz")));
-  return Uint8Array.from(cached);
+/** One of them. */
+export type TreeFilesystem = (typeof TREE_FILESYSTEMS)[number];
+
+const cached = new Map<TreeFilesystem, Uint8Array>();
+
+/**
+ * The image of the tree: of ext4 made by mke2fs where it is, else the fixture; of XFS the fixture, which a real kernel wrote (40 MiB; mkfs.xfs -m rmapbt=1,reflink=1 -d agcount=2, then
+ * cp -a of the tree, with the zeros of sparse.bin and of the files of zeros punched out). A copy: tests may change it.
+ */
+export function treeImage(filesystem: TreeFilesystem = "ext4"): Uint8Array {
+  const made = cached.get(filesystem) ?? imageOf(filesystem);
+  cached.set(filesystem, made);
+  return Uint8Array.from(made);
+}
+
+function imageOf(filesystem: TreeFilesystem): Uint8Array {
+  if (filesystem === "ext4" && hasProgram("mke2fs")) return makeImage();
+  const name = filesystem === "ext4" ? "tree.img.gz" : `tree.${filesystem}.gz`;
+  return gunzipSync(readFileSync(join(import.meta.dirname, "../fixtures", name)));
 }
 
 /** Makes an image with mke2fs. @param options of mke2fs */

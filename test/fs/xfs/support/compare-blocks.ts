@@ -10,10 +10,11 @@ export interface BlockUse {
   readonly path: string | undefined;
 }
 
-/** What xfs_db says of every block of a volume, in order. */
-export function blockUses(path: string): readonly BlockUse[] {
+/** What xfs_db says of every block of a volume, in order; `options` name its other devices. */
+export function blockUses(path: string, options: readonly string[] = []): readonly BlockUse[] {
   const geometry = run("xfs_db", [
     "-r",
+    ...options,
     "-c",
     "sb 0",
     "-c",
@@ -28,7 +29,7 @@ export function blockUses(path: string): readonly BlockUse[] {
     commands.push("-c", `fsblock ${ag * 2 ** value("agblklog")}`, "-c", `blockuse -n -c ${count}`);
   }
   const uses: BlockUse[] = [];
-  for (const match of run("xfs_db", ["-r", ...commands, path]).matchAll(
+  for (const match of run("xfs_db", ["-r", ...options, ...commands, path]).matchAll(
     /^block \d+ \(\d+\/\d+\) type (\S+)(?: inode (\d+))?(?: (.*))?$/gm,
   ))
     uses.push({

@@ -1,4 +1,4 @@
-/** superblocks: a superblock of chosen geometry, for tests of what needs no image. */
+/** plain-superblock: a superblock of chosen geometry, for tests of what needs no image. */
 import type { Superblock } from "../../../../src/fs/xfs/superblock.ts";
 
 /** A superblock of blocks of 4096 bytes and inodes of 512. */
@@ -20,6 +20,8 @@ export function superblockOf({
       freeInodeTree: true,
       reverseMap: true,
       reflink: true,
+      parentPointers: false,
+      metadataDirectories: false,
     },
     unknownFeatures: [],
     uuid: "",
