@@ -6,7 +6,7 @@
  * the list must be remembered.
  */
 import { StorageError, type Clock } from "../base/index.ts";
-import { mapFile, nodeFiles, type HostFile, type HostFiles } from "../os/index.ts";
+import { blockNodeOf, mapFile, nodeFiles, type HostFile, type HostFiles } from "../os/index.ts";
 import {
   createPoisonStore,
   openPoisonStore,
@@ -18,8 +18,10 @@ import {
 import type { Capabilities } from "./device.ts";
 import { FileMedia } from "./file-media.ts";
 import { capabilitiesOf, checkSettings, settingsOf, type ImageSettings } from "./image-settings.ts";
+import { blockStatePath } from "./live-state.ts";
 import { markedMedia } from "./marked-media.ts";
 import { MediaDevice } from "./media-device.ts";
+import { makeStateDirectory } from "./nbd/remembered-list.ts";
 import { SimulatedDevice } from "./simulated-device.ts";
 
 /** How an image is opened. */
@@ -57,7 +59,13 @@ export interface CreateImageOptions extends AdoptImageOptions {
  */
 export function openDevice(path: string, options: OpenDeviceOptions = {}): MediaDevice {
   const { access = "read", files = nodeFiles } = options;
-  const file = files.open(path, { access, lock: access === "write" ? "exclusive" : "shared" });
+  const isWriting = access === "write";
+  const file = files.open(path, {
+    access,
+    lock: isWriting ? "exclusive" : "shared",
+    // A device of this machine is nobody else's while it is written: not mounted, not a part of another one.
+    ...(isWriting && isBlock(path, files) ? { alone: true } : {}),
+  });
   let store: PoisonStore | undefined;
   try {
     const sidecar = sidecarOf(path, files);
@@ -74,8 +82,20 @@ export function openDevice(path: string, options: OpenDeviceOptions = {}): Media
   }
 }
 
-/** The list stands beside the image itself, whatever links lead to it: under another name it must not look clean. */
+function isBlock(path: string, files: HostFiles): boolean {
+  return files.info(path)?.kind === "block";
+}
+
+/**
+ * The list stands beside the image itself, whatever links lead to it: under another name it must not look clean. Of a block device of this machine it is
+ * in the state directory.
+ */
 function sidecarOf(path: string, files: HostFiles): string {
+  const node = isBlock(path, files) ? blockNodeOf(path) : undefined;
+  if (node !== undefined) {
+    makeStateDirectory();
+    return blockStatePath(node);
+  }
   return sidecarPath(files.real?.(path) ?? path);
 }
 

@@ -1,12 +1,14 @@
 /** theriac acknowledge: gives up bytes that nobody can restore, by somebody's word, which is written down. */
-import { acknowledge as giveUp, openTarget, RepairLog } from "../../rescue/index.ts";
+import { nodeFiles } from "../../os/index.ts";
+import { acknowledge as giveUp, RepairLog } from "../../rescue/index.ts";
 import { sizeArgument, several } from "../arguments.ts";
 import type { CommandModule } from "../command.ts";
 import { formatTotals } from "../totals.ts";
+import { addLiveOption, confirmWrites, openChosen, YES, type LiveOption } from "./live-option.ts";
 import { planTable, wrapped } from "./plan-table.ts";
-import { addPoisonOption, type PoisonOption } from "./shared-options.ts";
 
-interface Options extends PoisonOption {
+interface Options extends LiveOption {
+  readonly yes?: boolean;
   readonly at?: readonly number[];
   readonly length?: number;
   readonly file?: string;
@@ -17,7 +19,7 @@ interface Options extends PoisonOption {
 /** `theriac acknowledge IMAGE --at OFFSET --length SIZE | --file PATH` */
 export const acknowledge: CommandModule<Options> = {
   configure(command) {
-    addPoisonOption(command.argument("<image>", "a raw file, a whole disk, or one file system"))
+    addLiveOption(command.argument("<image>", "a raw file, a whole disk, or one file system"))
       .option(
         "--at <offset>",
         "first byte, on the image; several may be given",
@@ -26,18 +28,17 @@ export const acknowledge: CommandModule<Options> = {
       .option("--length <size>", "bytes of each", sizeArgument)
       .option("--file <path>", "everything that is bad of this file")
       .option("--why <text>", "a sentence for the log")
-      .option("--metadata", "structures of the file system too: zeros there break it");
+      .option("--metadata", "structures of the file system too: zeros there break it")
+      .option("--yes", YES);
   },
   async run(context, { args: [image = ""], options }) {
     const { at = [], length, file, why, metadata = false } = options;
     if ((at.length === 0) === (file === undefined) || (at.length === 0) !== (length === undefined))
       throw new RangeError("Want either --at OFFSET with --length SIZE, or --file PATH");
-    const log = new RepairLog(image);
-    const target = await openTarget(image, {
-      access: "write",
-      ...(options.poison === undefined ? {} : { poison: options.poison }),
-    });
+    const target = await openChosen(image, options, "write");
+    const log = new RepairLog(image, nodeFiles, target.live?.statePath);
     try {
+      await confirmWrites(target, options);
       const ranges = at.map((offset) => ({ offset, length: length ?? 0 }));
       const beyond = ranges.find((range) => range.offset + range.length > target.device.size);
       if (beyond !== undefined)

@@ -12,6 +12,9 @@ export interface LiveOption extends PoisonOption {
   readonly live?: boolean;
 }
 
+/** What `--yes` means, in the help. */
+export const YES: string = "write to a real device, or a file on one, without asking";
+
 /** Adds `--poison FILE` and `--live`. */
 export function addLiveOption(command: Command): Command {
   return addLiveFlag(addPoisonOption(command));

@@ -24,7 +24,7 @@ import type { CommandContext, CommandModule } from "../command.ts";
 import { nodeFiles } from "../../os/index.ts";
 import { printable } from "../style.ts";
 import { formatTotals } from "../totals.ts";
-import { confirmWrites, donorNames, openChosen } from "./live-option.ts";
+import { confirmWrites, donorNames, openChosen, YES } from "./live-option.ts";
 import {
   addManifestOptions,
   checkManifest,
@@ -49,7 +49,7 @@ export const repair: CommandModule<Options> = {
         .option("--apply <plan>", "do what this plan says, or refuse if anything changed")
         .option("--resume", "go on with a repair that was interrupted")
         .option("--scan", "read everything first, so that latent errors become known")
-        .option("--yes", "write to a real device, or a file on one, without asking"),
+        .option("--yes", YES),
     );
   },
   async run(context, { args: [image = ""], options }) {

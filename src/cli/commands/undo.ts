@@ -1,23 +1,45 @@
 /** theriac undo: marks lost again what a run wrote, and only where it still stands. */
-import { openTarget, RepairLog, undo as undoRun, type Undone } from "../../rescue/index.ts";
+import { StorageError } from "../../base/index.ts";
+import { nodeFiles } from "../../os/index.ts";
+import {
+  openTarget,
+  RepairLog,
+  undo as undoRun,
+  type Target,
+  type Undone,
+} from "../../rescue/index.ts";
 import type { CommandContext, CommandModule } from "../command.ts";
 import { printable } from "../style.ts";
 import { formatTotals } from "../totals.ts";
 import type { PoisonTotals } from "../../poison/index.ts";
+import { confirmWrites, YES } from "./live-option.ts";
 import { wrapped } from "./plan-table.ts";
 
+/** Lost bytes of a live file would be a marker, which other programs read as data (R1). @throws {StorageError} EOPNOTSUPP */
+function refuseLiveFile({ live, path }: Target): void {
+  if (live?.file === undefined) return;
+  throw new StorageError(
+    "EOPNOTSUPP",
+    `Cannot undo a repair of ${path}: it is a file of a live machine, and other programs would read what stands there then`,
+    { path, syscall: "undo" },
+  );
+}
+
 /** `theriac undo IMAGE [RUN|RUN.STEP]` */
-export const undo: CommandModule = {
+export const undo: CommandModule<{ readonly yes?: boolean }> = {
   configure(command) {
     command
       .argument("<image>", "a raw file, a whole disk, or one file system")
-      .argument("[what]", "a run of theriac log (3), or a step of one (3.17); else the last run");
+      .argument("[what]", "a run of theriac log (3), or a step of one (3.17); else the last run")
+      .option("--yes", YES);
   },
-  async run(context, { args: [image = "", what = ""] }) {
+  async run(context, { args: [image = "", what = ""], options }) {
     const wanted = parseWhat(what);
-    const log = new RepairLog(image);
     const target = await openTarget(image, { access: "write" });
+    const log = new RepairLog(image, nodeFiles, target.live?.statePath);
     try {
+      refuseLiveFile(target);
+      await confirmWrites(target, options);
       const undone = await undoRun(target, log, wanted);
       const totals = target.device.poison.totals();
       return {
