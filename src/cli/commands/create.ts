@@ -9,6 +9,7 @@ import {
   type ClearKind,
 } from "../../device/index.ts";
 import { isStackPath } from "../../mapper/index.ts";
+import { listFor } from "../../rescue/index.ts";
 import { countArgument, powerOfTwoArgument, sizeArgument } from "../arguments.ts";
 import type { CommandModule } from "../command.ts";
 import { printable } from "../style.ts";
@@ -55,9 +56,13 @@ export const create: CommandModule<CreateOptions> = {
       ...(clear === undefined ? {} : { clear }),
       ...(slowMs === undefined ? {} : { slowMs }),
     };
+    // Looked for before there is a list: the holes of a salvage's output are no data.
+    const holes = size === undefined ? await listFor(image, undefined) : undefined;
     const device =
       size === undefined ? adoptImage(image, settings) : createImage(image, { size, ...settings });
     try {
+      if (holes !== undefined) device.takeList(holes.ranges, { remember: true });
+      for (const note of holes?.notes ?? []) context.warn(note);
       const { capabilities, identity } = device;
       const totals = device.poison.totals();
       const { poisonUnit: unit, clearUnit: clears, pageSize: page, clear: kind } = capabilities;

@@ -65,8 +65,13 @@ export async function takeIdentity(source: SalvageSource, out: string): Promise<
   return { schema: "theriac.map/1", size, names, samples, output: resolve(out) };
 }
 
-/** Writes the identity beside a map, durable on return. */
+/**
+ * Writes the identity beside a map, durable on return.
+ *
+ * @throws {StorageError} EBADMSG where a file of another kind has its place: the list of an image that is called like the map has the same name
+ */
 export function writeIdentity(files: HostFiles, map: string, identity: SalvageIdentity): void {
+  if (files.info(identityPath(map)) !== undefined) readIdentity(files, map);
   replaceText(files, identityPath(map), `${JSON.stringify(identity)}\n`);
 }
 

@@ -88,6 +88,32 @@ describe("theriac salvage", () => {
     expect((await theriac(["survey", out])).code).toBe(0);
   });
 
+  test("R1: create --adopt of its output knows what never came", async () => {
+    const image = await madeImage("adopted-source.img");
+    const out = join(place.folder, "adopted.img");
+    await poison(image);
+    expect((await theriac(["salvage", image, out])).code).toBe(1);
+    const { code, document } = await theriacJson(["create", out, "--adopt"]);
+    expect({ code, totals: document["totals"] }).toMatchObject({
+      code: 0,
+      totals: { poisoned: 256 },
+    });
+    expect((await theriac(["survey", out])).code).toBe(1);
+  });
+
+  test("R4: a map that is called like an image does not take the place of that image's list", async () => {
+    const image = await madeImage("listed.img");
+    await poison(image);
+    const list = readFileSync(`${image}.theriac`);
+    const source = join(place.folder, "other.img");
+    writeFileSync(source, createPrng(4).bytes(SIZE));
+    rmSync(image);
+    const run = await theriac(["salvage", source, join(place.folder, "o"), "--map", image]);
+    expect(run.code).toBe(3);
+    expect(run.stderr).toContain("listed.img.theriac");
+    expect(readFileSync(`${image}.theriac`).equals(list)).toBe(true);
+  });
+
   test("a map of another output that lies beside the source is not the source's", async () => {
     const image = await madeImage("beside.img");
     const salvageIt = [
