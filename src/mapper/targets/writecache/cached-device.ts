@@ -9,6 +9,7 @@
  */
 import {
   checkRange,
+  endOf,
   isPromise,
   MediaError,
   StorageError,
@@ -22,12 +23,14 @@ import {
   type AccessMode,
   type Capabilities,
   type DeviceIdentity,
+  type FaultyDevice,
   type HealWrite,
   type ManagedDevice,
   type ReadResult,
 } from "../../../device/index.ts";
-import type { PoisonView } from "../../../poison/index.ts";
+import type { FaultChange, PoisonView } from "../../../poison/index.ts";
 import { checkApart, checkWhole } from "../../change-checks.ts";
+import { canFail, faulty } from "../../faulty.ts";
 import { inTurn } from "../../in-turn.ts";
 import { joinedCapabilities, joinedIdentity } from "../../mapped-capabilities.ts";
 import { joinedError } from "../../mapped-device.ts";
@@ -49,7 +52,7 @@ import { WriteBack } from "./write-back.ts";
 const HOLE_PIECES_MAX = 256;
 
 /** An origin with its cache. */
-export class CachedDevice implements ManagedDevice {
+export class CachedDevice implements FaultyDevice {
   readonly size: number;
   readonly capabilities: Capabilities;
   readonly poison: PoisonView;
@@ -245,6 +248,32 @@ export class CachedDevice implements ManagedDevice {
     this.#reads.touch(range.offset, range.length);
     for (const { device, offset, length } of this.places.parts(range))
       (device as ManagedDevice).recordBad({ offset, length }, state);
+  }
+
+  /** Whether origin and cache can be told to fail. */
+  get canFail(): boolean {
+    return canFail(this.#args.origin) && canFail(this.#args.cache);
+  }
+
+  /** As `SimulatedDevice.inject`, where each byte is kept now: units of the cache may hold bytes of other blocks. */
+  inject(range: ByteRange, options: { readonly latent?: boolean } = {}): ByteRange {
+    this.#checkChange(range);
+    this.#reads.touch(0, this.size);
+    let start = range.offset;
+    let end = endOf(range);
+    for (const { device, offset, length } of this.places.parts(range)) {
+      const units = faulty(device).inject({ offset, length }, options);
+      start = Math.min(start, this.places.above(device, units.offset) ?? start);
+      end = Math.max(end, (this.places.above(device, endOf(units) - 1) ?? 0) + 1);
+    }
+    return { offset: start, length: end - start };
+  }
+
+  /** As `SimulatedDevice.setFault`, where each byte is kept now. */
+  setFault(change: FaultChange): void {
+    this.#checkChange(change);
+    for (const { device, offset, length } of this.places.parts(change))
+      faulty(device).setFault({ ...change, offset, length });
   }
 
   flush(): MaybePromise<void> {

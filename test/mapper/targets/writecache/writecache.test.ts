@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { endOf, isPromise, type BadRange } from "../../../../src/base/index.ts";
 import { addressesAbove, walkDown } from "../../../../src/mapper/index.ts";
+import { faulty } from "../../../../src/mapper/faulty.ts";
 import { CacheStack, decodeCache } from "../../support/cache-stack.ts";
 
 const SIZE = 32_768;
@@ -51,6 +52,25 @@ describe.each(["s", "p"])("writecache, mode %s", (mode) => {
     await stack.message("flush").catch(() => undefined);
     await stack.reopen();
     expect((await valuesOf(stack)).missing).toEqual([bad]);
+  });
+
+  test("inject() makes bytes bad where they are kept now, and heals with the block", async () => {
+    const stack = await stackOf(`${mode} origin cache 4096 ${KEEP}`, [[2, 7]]);
+    const target = faulty(stack.top);
+    expect(target.inject({ offset: 2 * 4096 - 64, length: 128 })).toEqual({
+      offset: 2 * 4096 - 64,
+      length: 128,
+    });
+    const bad = [{ offset: 2 * 4096 - 64, length: 128, state: "poisoned" }];
+    expect([...stack.top.poison.bad(ALL)]).toEqual(bad);
+    const inOrigin = [...stack.leaf("origin").poison.bad({ offset: 0, length: 8 * 4096 })];
+    expect(inOrigin).toEqual([{ offset: 2 * 4096 - 64, length: 64, state: "poisoned" }]);
+    const inCache = [
+      ...stack.leaf("cache").poison.bad({ offset: placeOf(stack, 2), length: 4096 }),
+    ];
+    expect(inCache).toEqual([{ offset: placeOf(stack, 2), length: 64, state: "poisoned" }]);
+    await stack.top.write(new Uint8Array(8192).fill(9), 4096);
+    expect([...stack.top.poison.bad(ALL)]).toEqual([]);
   });
 
   test("R4: a write of the whole block heals it, durably, and so does recovery", async () => {
