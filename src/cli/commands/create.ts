@@ -7,6 +7,7 @@ import {
   createImage,
   isNbdUri,
   type ClearKind,
+  type ImageSettings,
 } from "../../device/index.ts";
 import { isStackPath } from "../../mapper/index.ts";
 import { listFor } from "../../rescue/index.ts";
@@ -39,7 +40,7 @@ export const create: CommandModule<CreateOptions> = {
       .option("--slow-ms <ms>", "what a read of a slow zone takes longer (50)", countArgument(0));
   },
   async run(context, { args: [image = ""], options }) {
-    const { size, adopt, poisonUnit, clearUnit, pageSize, clear, slowMs } = options;
+    const { size, adopt } = options;
     if ((size === undefined) === (adopt !== true)) {
       throw new RangeError(
         "Cannot create: want either --size SIZE for a new image, or --adopt for one that is there",
@@ -49,13 +50,7 @@ export const create: CommandModule<CreateOptions> = {
       throw new RangeError(`Cannot create ${image}: a name that ends in .stack is a stack's`);
     if (isNbdUri(image))
       throw new RangeError(`Cannot create ${image}: want a path, and not where a server is`);
-    const settings = {
-      ...(poisonUnit === undefined ? {} : { poisonUnit }),
-      ...(clearUnit === undefined ? {} : { clearUnit }),
-      ...(pageSize === undefined ? {} : { pageSize }),
-      ...(clear === undefined ? {} : { clear }),
-      ...(slowMs === undefined ? {} : { slowMs }),
-    };
+    const settings = settingsOf(options);
     // Looked for before there is a list: the holes of a salvage's output are no data.
     const holes = size === undefined ? await listFor(image, undefined) : undefined;
     const device =
@@ -83,3 +78,15 @@ export const create: CommandModule<CreateOptions> = {
     }
   },
 };
+
+/** What was asked for of the image; what was not is the device's default. */
+function settingsOf(options: CreateOptions): Partial<ImageSettings> {
+  const { poisonUnit, clearUnit, pageSize, clear, slowMs } = options;
+  return {
+    ...(poisonUnit === undefined ? {} : { poisonUnit }),
+    ...(clearUnit === undefined ? {} : { clearUnit }),
+    ...(pageSize === undefined ? {} : { pageSize }),
+    ...(clear === undefined ? {} : { clear }),
+    ...(slowMs === undefined ? {} : { slowMs }),
+  };
+}
