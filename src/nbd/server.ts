@@ -7,6 +7,7 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { rmSync, statSync } from "node:fs";
 import { connect } from "node:net";
+import { dirname } from "node:path";
 import { StorageError, toStorageError } from "../base/index.ts";
 import { Connection, type ConnectionStatus } from "./connection.ts";
 import { ExportList, type ExportOptions } from "./export.ts";
@@ -164,6 +165,13 @@ function listenError(error: Error, address: ListenAddress): Error {
   const place = address.kind === "unix" ? address.path : JSON.stringify(address);
   if (code === "EADDRINUSE")
     return new StorageError("EBUSY", `Cannot listen at ${place}: somebody does already`, {
+      syscall: "listen",
+      path: place,
+      cause: error,
+    });
+  // Node says EACCES of a folder that is not there.
+  if (address.kind === "unix" && statSync(dirname(place), { throwIfNoEntry: false }) === undefined)
+    return new StorageError("ENOENT", `Cannot listen at ${place}: its folder is not there`, {
       syscall: "listen",
       path: place,
       cause: error,

@@ -74,6 +74,15 @@ describe("NbdServer", () => {
     dead.close();
   });
 
+  test("listen() names the folder that is not there (ENOENT)", async () => {
+    const exports = [{ name: "d", device: createMemoryDevice({ size: 4096 }) }];
+    const path = join(folder, "nowhere", "socket");
+    await expect(new NbdServer({ exports }).listen({ kind: "unix", path })).rejects.toMatchObject({
+      code: "ENOENT",
+      message: expect.stringContaining("its folder is not there") as string,
+    });
+  });
+
   test("a client past the cap is turned away; one that leaves makes room", async () => {
     const { server, path } = await served({ clientsMax: 2 });
     const [one, two] = [await client(path), await client(path)];
