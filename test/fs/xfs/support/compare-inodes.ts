@@ -14,7 +14,7 @@ const FIELDS = ["mode", "size", "mtime.sec", "mtime.nsec", "gen", "nlinkv2", "fo
 function xfsDb(path: string, commands: readonly string[]): string {
   // Times are told as the place's own.
   const args = commands.flatMap((command) => ["-c", command]);
-  return run("env", ["TZ=UTC", "xfs_db", "-r", ...args, path]);
+  return run("env", ["TZ=UTC", "xfs_db", "-r", ...args, path], 3);
 }
 
 /** A path of every inode but the root, beginning with "/". */

@@ -53,8 +53,9 @@ export function randomForm(prng: Prng): {
   const sector = Math.min(block, prng.pick([512, 512, 1024, 4096]));
   const inode = Math.min(2048, block / 2, prng.pick(old ? [256, 512] : [512, 1024, 2048]));
   const groups = prng.pick([1, 2, 3, 4, 5, 8]);
-  // Blocks that do not fill the last AG; a log of 512 large blocks must fit.
-  const size = (groups * (block > 4096 ? 64 : 18) + prng.below(12)) * MIB + prng.below(16) * 65536;
+  // Blocks that do not fill the last AG; a log of 512 large blocks, of 2,028 with a reverse map, must fit into one.
+  const inGroup = block === 65536 ? 140 : block > 4096 ? 64 : 18;
+  const size = (groups * inGroup + prng.below(12)) * MIB + prng.below(16) * 65536;
   const options = ["-b", `size=${block}`, "-s", `size=${sector}`, "-d", `agcount=${groups}`];
   const names = `size=${directory}`;
   if (prng.chance(0.2)) options.push("-d", `su=${Math.max(block, 32768)},sw=${prng.pick([1, 2])}`);
