@@ -82,6 +82,7 @@ export async function isXfs(source: BlockSource): Promise<boolean> {
  * The superblock to read by.
  *
  * @param report is told where it is not the first, or cannot be believed whole
+ * @returns it, and whether it is the first, and whole: else what only the first tells, such as who keeps quotas, may be missing
  * @throws {StorageError} EBADMSG if there is none
  */
 export async function findSuperblock(
@@ -119,7 +120,7 @@ export async function findSuperblock(
       range,
       message: `The superblock ${why}, and no copy is readable: it is used as far as it makes sense`,
     });
-    return { superblock, primary: true };
+    return { superblock, primary: false };
   }
   throw new StorageError(
     "EBADMSG",

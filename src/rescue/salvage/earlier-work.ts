@@ -54,7 +54,7 @@ const SAMPLES = 64;
 export async function earlierWork(source: SalvageSource, at: EarlierPlace): Promise<EarlierWork> {
   const { out, map, files } = at;
   const output = files.info(out);
-  checkListless(at);
+  if (output === undefined || files.info(map) !== undefined) checkListless(at);
   if (files.info(map) === undefined) {
     if (output === undefined) return { map: new CopyMap(source.size), begin: true, exists: false };
     throw new StorageError(

@@ -75,7 +75,9 @@ async function contentOf(
 async function rescue(bytes: Uint8Array, name: string, prng: Prng): Promise<void> {
   const map = await openFileMap(memorySource(bytes));
   const owned = await map.owners([{ offset: 0, length: map.size }]);
-  const bad = sectors(owned, prng);
+  // mkfs.xfs 6.1 writes long targets of symbolic links without their header: such a block is believed only as long as it cannot be read.
+  const sound = owned.filter(({ owners: [owner] }) => owner?.what !== "symlink-target");
+  const bad = sectors(sound, prng);
   const [whole, image, out] = ["whole", "bad", "out"].map((end) =>
     join(place.folder, `${name}.${end}`),
   ) as [string, string, string];
@@ -118,11 +120,16 @@ async function salvageFile(
       bad.some((range) => range.offset < offset + length && range.offset + 512 > offset),
   )?.owners[0];
   if (hit === undefined) return;
-  const salvaged = await theriac(["salvage", image, out, "--file", hit.paths![0]!]);
+  const salvaged = await theriacJson(["salvage", image, out, "--file", hit.paths![0]!]);
   // Where its inode or the way to it is bad, the file cannot be named.
   if (salvaged.code === 3) return;
   const { content, holes } = await contentOf(map, bytes, { inode: hit.inode!, bad });
-  expect(salvaged.code).toBe(holes > 0 ? 1 : 0);
+  // A block of its extent tree that is bad hides more than is bad of the file itself.
+  const told = (salvaged.document["holes"] ?? []) as readonly ByteRange[];
+  const bytesTold = told.reduce((sum, { length }) => sum + length, 0);
+  expect(bytesTold).toBeGreaterThanOrEqual(holes);
+  for (const { offset, length } of told) content.fill(0, offset, offset + length);
+  expect(salvaged.code).toBe(bytesTold > 0 ? 1 : 0);
   expect(Buffer.compare(readFileSync(out), content), hit.paths![0]).toBe(0);
 }
 
