@@ -1,17 +1,7 @@
 # Runs in the guest, with Node and the built project on the first disk: real block devices that fail, salvaged by the project itself. Everything
 # is in /shared: source (an image), bad (sectors), and what came of it.
-for module in virtio_scsi sd_mod loop dm-dust; do modprobe $module; done
-for try in $(seq 50); do [ -b /dev/sda ] && break; sleep 0.2; done
-mount -t ext4 -o ro /dev/sda /mnt
-for folder in dev proc sys tmp shared; do mount --bind /$folder /mnt/$folder; done
-
-# theriac NAME ARGUMENT...: leaves the document in NAME.json, what it said in NAME.err, its exit code in NAME.status
-theriac() {
-  name=$1
-  shift
-  chroot /mnt /bin/node /theriac/dist/cli/main.js "$@" --json >/shared/$name.json 2>/shared/$name.err
-  echo $? >/shared/$name.status
-}
+. /shared/prelude.sh
+modprobe -a loop dm-dust
 
 # a disk whose bad sectors are EIO, as the kernel gives them
 cp /shared/source /tmp/source
@@ -32,14 +22,7 @@ dmesg >/shared/dmesg
 for policy in costly cheap listed; do cp /tmp/$policy.img /shared/; done
 
 # persistent memory with poison, read by the kernel's own list
-modprobe nfit_test
-{
-  ndctl disable-region -b nfit_test.0 all
-  ndctl init-labels -f -b nfit_test.0 all
-  ndctl enable-region -b nfit_test.0 all
-  ndctl create-namespace -b nfit_test.0 -r region0 -t pmem -m fsdax -M mem -f
-} >/tmp/namespaces.log 2>&1 || cat /tmp/namespaces.log
-pmem=$(basename "$(ls -d /sys/block/pmem* | head -n 1)")
+namespaces region0
 count=$(wc -c </shared/pmem)
 dd if=/shared/pmem of=/dev/$pmem bs=64k conv=fsync 2>/dev/null
 while read -r sector length; do echo "$sector $length" >/sys/block/$pmem/badblocks; done </shared/pmem.bad

@@ -1,26 +1,10 @@
 # Runs in the guest, with Node and the built project on the first disk: files and devices of emulated persistent memory that the project heals through the
 # kernel. What came of it is in /shared: NAME.json, NAME.err and NAME.status of each command, and what the kernel itself says before and after.
-for module in virtio_scsi sd_mod nfit_test ext4 dm-mod; do modprobe $module; done
-for try in $(seq 50); do [ -b /dev/sda ] && break; sleep 0.2; done
-mount -t ext4 -o ro /dev/sda /mnt
-for folder in dev proc sys tmp shared; do mount --bind /$folder /mnt/$folder; done
-{
-  ndctl disable-region -b nfit_test.0 all
-  ndctl init-labels -f -b nfit_test.0 all
-  ndctl enable-region -b nfit_test.0 all
-  for region in region0 region1; do ndctl create-namespace -b nfit_test.0 -r $region -t pmem -m fsdax -M mem -f; done
-} >/tmp/namespaces.log 2>&1 || cat /tmp/namespaces.log
-pmem=$(basename "$(ls -d /sys/block/pmem* | head -n 1)")
+. /shared/prelude.sh
+modprobe -a ext4 dm-mod
+namespaces region0 region1
 list=/sys/block/$pmem/badblocks
 data=/mnt/tmp/data
-
-# theriac NAME ARGUMENT...: leaves the document in NAME.json, what it said in NAME.err, its exit code in NAME.status
-theriac() {
-  name=$1
-  shift
-  XDG_STATE_HOME=/tmp/state chroot /mnt /bin/node /theriac/dist/cli/main.js "$@" --json >/shared/$name.json 2>/shared/$name.err
-  echo $? >/shared/$name.status
-}
 
 # told NAME COMMAND...: leaves what a command prints in NAME, and its exit code in NAME.status
 told() {

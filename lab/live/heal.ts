@@ -1,9 +1,9 @@
 /** heal: files and devices of emulated persistent memory, surveyed, salvaged and healed by the project in the guest; looked at by the kernel's own programs. */
-import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { SECTOR, type Prng } from "../../src/base/index.ts";
 import type { Checks } from "./checks.ts";
+import { bootRuntime } from "./runtime.ts";
 import { namedIn, Told, type Repair, type Survey } from "./told.ts";
 
 const PAGE = 4096;
@@ -197,10 +197,7 @@ export function checkHealing(
   writeFileSync(join(shared, "book"), book);
   for (const name of ["lease.mjs", "killed.mjs"])
     cpSync(join(on.root, "lab/live", name), join(shared, name));
-  execFileSync(join(on.root, "lab/boot.sh"), [join(on.root, "lab/live/heal.sh"), shared], {
-    env: { TIMEOUT: "1500", ...process.env, DISKS: on.disk },
-    stdio: ["ignore", "inherit", "inherit"],
-  });
+  bootRuntime("live/heal.sh", { ...on, shared, limitSeconds: 1500 });
   const told = new Told(shared, checks);
   checkFile(told, checks, book);
   checkInterrupted(told, checks);

@@ -15,7 +15,7 @@ import { createPrng, PAGE, RangeSet, roundDown, SECTOR, type Prng } from "../../
 import { parseMapfile } from "../../src/poison/index.ts";
 import { Checks } from "./checks.ts";
 import { checkHealing } from "./heal.ts";
-import { makeRuntime } from "./runtime.ts";
+import { bootRuntime, makeRuntime } from "./runtime.ts";
 import { checkWatching } from "./watching.ts";
 
 const SIZE = 24 * 1024 * 1024;
@@ -63,13 +63,13 @@ function textOf(ranges: Iterable<{ readonly offset: number; readonly length: num
 }
 
 /** What `salvage --json` tells of its reads. */
-interface Told {
+interface Salvaged {
   readonly reads?: { readonly reads: number; readonly failed: number };
   readonly salvaged: number;
 }
 
-function told(shared: string, name: string): Told {
-  return JSON.parse(readFileSync(join(shared, `${name}.json`), "utf8")) as Told;
+function told(shared: string, name: string): Salvaged {
+  return JSON.parse(readFileSync(join(shared, `${name}.json`), "utf8")) as Salvaged;
 }
 
 function checkDisk(shared: string, source: Buffer, bad: RangeSet): void {
@@ -174,10 +174,7 @@ async function main(): Promise<void> {
       join(shared, "pmem.bad"),
       [...pmemBad].map(({ offset, length }) => `${offset / SECTOR} ${length / SECTOR}\n`).join(""),
     );
-    execFileSync(join(root, "lab/boot.sh"), [join(root, "lab/live/guest.sh"), shared], {
-      env: { ...process.env, DISKS: disk },
-      stdio: ["ignore", "inherit", "inherit"],
-    });
+    bootRuntime("live/guest.sh", { root, shared, disk });
     checkDisk(shared, source, bad);
     checkLog(root, folder, bad);
     checkPmem(shared, content, pmemBad);

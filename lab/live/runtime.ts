@@ -1,4 +1,4 @@
-/** runtime: a disk for the guest that holds Node, the libraries it needs, and the built project with what it depends on. */
+/** runtime: a disk for the guest that holds Node, the libraries it needs, and the built project with what it depends on; and a boot with it. */
 import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
@@ -37,6 +37,28 @@ export function makeRuntime(
   } finally {
     rmSync(root, { recursive: true });
   }
+}
+
+/** Where a script of the guest runs. */
+export interface RuntimePlace {
+  /** The project's root. */
+  readonly root: string;
+  /** Folder that the guest sees as /shared. */
+  readonly shared: string;
+  /** What `makeRuntime` made. */
+  readonly disk: string;
+  /** Seconds after which the guest is ended, unless TIMEOUT says other. @default 600 */
+  readonly limitSeconds?: number;
+}
+
+/** Boots once, and runs a script that begins with `prelude.sh`. @param script below the lab's folder. @throws {Error} where it failed */
+export function bootRuntime(script: string, place: RuntimePlace): void {
+  const { root, shared, disk, limitSeconds = 600 } = place;
+  cpSync(join(root, "lab/live/prelude.sh"), join(shared, "prelude.sh"));
+  execFileSync(join(root, "lab/boot.sh"), [join(root, "lab", script), shared], {
+    env: { TIMEOUT: String(limitSeconds), ...process.env, DISKS: disk },
+    stdio: ["ignore", "inherit", "inherit"],
+  });
 }
 
 function copyTo(root: string, from: string, path: string): void {

@@ -29,11 +29,11 @@ export interface Repair {
 /** What the guest left. */
 export class Told {
   readonly shared: string;
-  readonly #checks: Checks;
+  protected readonly checks: Checks;
 
   constructor(shared: string, checks: Checks) {
     this.shared = shared;
-    this.#checks = checks;
+    this.checks = checks;
   }
 
   text(name: string): string {
@@ -45,7 +45,7 @@ export class Told {
   document<T>(name: string, code: number): T | undefined {
     const [status, said] = [this.text(`${name}.status`), this.text(`${name}.err`)];
     const document = this.text(`${name}.json`);
-    this.#checks.is(
+    this.checks.is(
       `${name}: ends with ${code}`,
       status === String(code),
       `${status}: ${said} ${document.slice(0, 1500)}`,
@@ -56,7 +56,7 @@ export class Told {
   /** Checks the exit code of a program that is not ours. */
   ended(name: string, code: number): void {
     const status = this.text(`${name}.status`);
-    this.#checks.is(
+    this.checks.is(
       `${name}: ends with ${code}`,
       (status === "0") === (code === 0),
       `${status}: ${this.text(name).slice(0, 300)}`,

@@ -1,29 +1,10 @@
 # Runs in the guest, with Node, ndctl and the built project on the first disk: a device and a file of emulated persistent memory are watched by the project while they
 # are poisoned by the firmware and healed through the kernel. Events are in /shared/NAME.events.
-for module in virtio_scsi sd_mod nfit_test ext4; do modprobe $module; done
-for try in $(seq 50); do [ -b /dev/sda ] && break; sleep 0.2; done
-mount -t ext4 -o ro /dev/sda /mnt
-for folder in dev proc sys tmp shared; do mount --bind /$folder /mnt/$folder; done
-{
-  ndctl disable-region -b nfit_test.0 all
-  ndctl init-labels -f -b nfit_test.0 all
-  ndctl enable-region -b nfit_test.0 all
-  ndctl create-namespace -b nfit_test.0 -r region0 -t pmem -m fsdax -M mem -f
-} >/tmp/namespaces.log 2>&1 || cat /tmp/namespaces.log
-pmem=$(basename "$(ls -d /sys/block/pmem* | head -n 1)")
+. /shared/prelude.sh
+modprobe ext4
+namespaces region0
 list=/sys/block/$pmem/badblocks
 data=/mnt/tmp/data
-
-# run ARGUMENT...: the program, in the foreground
-run() { XDG_STATE_HOME=/tmp/state chroot /mnt /bin/node /theriac/dist/cli/main.js "$@"; }
-
-# theriac NAME ARGUMENT...: leaves the document in NAME.json, what it said in NAME.err, its exit code in NAME.status
-theriac() {
-  name=$1
-  shift
-  run "$@" --json >/shared/$name.json 2>/shared/$name.err
-  echo $? >/shared/$name.status
-}
 
 # begin NAME ARGUMENT...: watches in the background
 begin() {

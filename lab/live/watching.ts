@@ -1,30 +1,20 @@
 /** watching: a device and a file of emulated persistent memory, watched by the project in the guest while they are poisoned, healed, and taken away. */
-import { execFileSync } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PAGE, RangeSet, SECTOR, type Prng } from "../../src/base/index.ts";
 import type { WatchEvent } from "../../src/rescue/index.ts";
 import type { Checks } from "./checks.ts";
+import { bootRuntime } from "./runtime.ts";
+import { Told } from "./told.ts";
 
 const BOOK = 41 * PAGE + 1907;
 
-/** What the guest left. */
-class Watched {
-  readonly shared: string;
-  readonly #checks: Checks;
-
-  constructor(shared: string, checks: Checks) {
-    this.shared = shared;
-    this.#checks = checks;
-  }
-
-  text(name: string): string {
-    return readFileSync(join(this.shared, name), "utf8").trim();
-  }
-
-  ended(name: string, code: number): void {
+/** What the guest left of watching. */
+class Watched extends Told {
+  /** Checks the exit code of the program itself: this one, and no other. */
+  override ended(name: string, code: number): void {
     const status = this.text(`${name}.status`);
-    this.#checks.is(`${name}: ends with ${code}`, status === String(code), `exit ${status}`);
+    this.checks.is(`${name}: ends with ${code}`, status === String(code), `exit ${status}`);
   }
 
   events(name: string): readonly WatchEvent[] {
@@ -41,13 +31,13 @@ class Watched {
     );
     const all = RangeSet.from(found.flatMap(({ ranges }) => ranges));
     const shown = Array.from(all, ({ offset, length }) => [offset, length]);
-    this.#checks.is(
+    this.checks.is(
       `${name}: ${change} on ${target}, these bytes`,
       JSON.stringify(shown) === JSON.stringify([[at, PAGE]]),
       JSON.stringify(this.events(name)).slice(0, 1500),
     );
     if (file === undefined) return;
-    this.#checks.is(
+    this.checks.is(
       `${name}: ${change} on ${target}, this file`,
       found[0]?.files.join() === file,
       found[0]?.files.join() ?? "none",
@@ -64,10 +54,7 @@ export function checkWatching(
   const shared = join(on.folder, "watching");
   mkdirSync(shared);
   writeFileSync(join(shared, "book"), prng.bytes(BOOK));
-  execFileSync(join(on.root, "lab/boot.sh"), [join(on.root, "lab/live/watch.sh"), shared], {
-    env: { ...process.env, DISKS: on.disk },
-    stdio: ["ignore", "inherit", "inherit"],
-  });
+  bootRuntime("live/watch.sh", { ...on, shared });
   const watched = new Watched(shared, checks);
   const device = `/dev/${watched.text("pmem.name")}`;
   const file = "/tmp/data/book";

@@ -1,17 +1,13 @@
 # Runs in the guest, with Node, the built project and nbd-client on the first disk: Linux' own NBD client on an export with poison, an ext4 on it, and a
 # file that is healed by writing to it. Everything is in /shared.
-for module in virtio_scsi sd_mod nbd; do modprobe $module; done
-for try in $(seq 50); do [ -b /dev/sda ] && break; sleep 0.2; done
-mount -t ext4 -o ro /dev/sda /mnt
-for folder in dev proc sys tmp shared; do mount --bind /$folder /mnt/$folder; done
+. /shared/prelude.sh
+modprobe nbd
 mkdir -p /tmp/files
 block=4096
 
-theriac() { chroot /mnt /bin/node /theriac/dist/cli/main.js "$@"; }
-
 cp /shared/source /tmp/disk.img
-theriac create /tmp/disk.img --adopt --poison-unit 512 --clear-unit 512 >/dev/null
-theriac inject /tmp/disk.img --from-list /shared/bad.list >/dev/null || exit 1
+run create /tmp/disk.img --adopt --poison-unit 512 --clear-unit 512 >/dev/null
+run inject /tmp/disk.img --from-list /shared/bad.list >/dev/null || exit 1
 chroot /mnt /bin/node /theriac/dist/cli/main.js serve /tmp/disk.img --listen unix:/tmp/socket >/tmp/uris 2>/shared/server.err &
 server=$!
 for try in $(seq 300); do [ -s /tmp/uris ] && break; sleep 0.2; done
@@ -45,5 +41,5 @@ chroot /mnt /bin/nbd-client -d /dev/nbd0 >/dev/null 2>&1
 kill $server
 wait $server
 echo $? >/shared/server.status
-theriac list /tmp/disk.img --json >/shared/list.json
+run list /tmp/disk.img --json >/shared/list.json
 cp /tmp/disk.img /shared/disk.img

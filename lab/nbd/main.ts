@@ -15,7 +15,7 @@ import { createPrng, PAGE, SECTOR, type Prng } from "../../src/base/index.ts";
 import { openFileMap } from "../../src/fs/index.ts";
 import { fileSource } from "../../test/fs/ext4/scratch.ts";
 import { Checks } from "../live/checks.ts";
-import { makeRuntime } from "../live/runtime.ts";
+import { bootRuntime, makeRuntime } from "../live/runtime.ts";
 
 const FILE_BYTES = 8 * 1024 * 1024;
 
@@ -133,10 +133,7 @@ async function main(): Promise<void> {
     writeFileSync(join(shared, "bad.list"), list);
     const disk = join(folder, "runtime.img");
     makeRuntime(root, disk, ["/usr/sbin/nbd-client"]);
-    execFileSync(join(root, "lab/boot.sh"), [join(root, "lab/nbd/guest.sh"), shared], {
-      env: { ...process.env, DISKS: disk },
-      stdio: ["ignore", "inherit", "inherit"],
-    });
+    bootRuntime("nbd/guest.sh", { root, shared, disk });
     checkGuest(shared, damage);
     const found = execFileSync("e2fsck", ["-fn", join(shared, "disk.img")], {
       encoding: "utf8",

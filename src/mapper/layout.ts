@@ -140,33 +140,29 @@ export class Layout {
   }
 
   /** What a range uses of its leaves, in any order, a leg's chunks joined: as few ranges as legs, but where a leg has gaps: one a turn then. */
-  *shares(range: ByteRange): Generator<Area> {
-    for (const [piece, index, share] of this.#legShares(range)) {
-      const leg = piece.legs[index] as Leg;
-      for (const part of turnsOf(piece, share)) {
-        const area = { offset: leg.offset + part.offset, length: part.length };
-        if (leg.below === undefined) yield { device: leg.device, ...area };
-        else yield* leg.below.shares(area);
-      }
-    }
+  shares(range: ByteRange): Generator<Area> {
+    return this.#areas(range, turnsOf);
   }
 
   /** As `shares` of all of it, gaps and all: as few ranges as legs. */
-  *reaches(range: ByteRange = { offset: 0, length: this.size }): Generator<Area> {
-    for (const [piece, index, share] of this.#legShares(range)) {
-      const leg = piece.legs[index] as Leg;
-      const area = { offset: leg.offset + share.offset, length: share.length };
-      if (leg.below === undefined) yield { device: leg.device, ...area };
-      else yield* leg.below.reaches(area);
-    }
+  reaches(): Generator<Area> {
+    return this.#areas({ offset: 0, length: this.size }, (_, share) => [share]);
   }
 
-  *#legShares(range: ByteRange): Generator<readonly [Piece, number, ByteRange]> {
+  /** @param cut what is told of a leg's share */
+  *#areas(
+    range: ByteRange,
+    cut: (piece: Piece, share: ByteRange) => Iterable<ByteRange>,
+  ): Generator<Area> {
     for (const piece of this.pieces(range)) {
       const window = patternOf(piece, range);
-      for (const index of piece.legs.keys()) {
+      for (const [index, leg] of piece.legs.entries()) {
         const share = legShare(piece, index, window);
-        if (share.length > 0) yield [piece, index, share];
+        for (const { offset, length } of share.length === 0 ? [] : cut(piece, share)) {
+          const area = { offset: leg.offset + offset, length };
+          if (leg.below === undefined) yield { device: leg.device, ...area };
+          else yield* leg.below.#areas(area, cut);
+        }
       }
     }
   }

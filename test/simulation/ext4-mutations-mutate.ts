@@ -1,17 +1,10 @@
 /** Mutate: harms an image in memory at random, aimed at its metadata, and puts it back. */
 import type { ByteRange, Prng } from "../../src/base/index.ts";
 import type { Aim, Fixture } from "./ext4-mutations-fixture.ts";
+import type { Mutation } from "../support/mutated-source.ts";
 
-/** What was done to an image. */
-export interface Mutation {
-  readonly story: string;
-  /** Whether checksums were mended, so that the harm gets past them. */
-  readonly mended: boolean;
-  /** Whether bytes were changed. */
-  readonly edited: boolean;
-  /** Bytes that are left of the image. */
-  readonly size: number;
-  readonly poison: readonly ByteRange[];
+/** What was done to an image that is changed where it is. */
+export interface Edited extends Mutation {
   /** Puts the image back. */
   undo(): void;
 }
@@ -133,7 +126,7 @@ function poisonAt(random: Prng, fixture: Fixture): ByteRange[] {
 }
 
 /** Harms an image. Deterministic by the random numbers given. */
-export function mutate(random: Prng, fixture: Fixture): Mutation {
+export function mutate(random: Prng, fixture: Fixture): Edited {
   const edit = new Edit(fixture);
   const mended = random.chance(0.5);
   const kind = random.below(10);

@@ -7,8 +7,8 @@ import { describe, expect, test } from "vitest";
 import { createPrng, StorageError } from "../../src/base/index.ts";
 import { openFileMap, type FileMap, type OwnedRange, type Owner } from "../../src/fs/index.ts";
 import { loadFixtures, type Fixture } from "./ext4-mutations-fixture.ts";
-import { mutate, type Mutation } from "./ext4-mutations-mutate.ts";
-import { MutatedSource, wholeImage } from "../support/mutated-source.ts";
+import { mutate } from "./ext4-mutations-mutate.ts";
+import { MutatedSource, wholeImage, type Mutation } from "../support/mutated-source.ts";
 
 const SEED = Number(process.env["SEED"] ?? 1);
 const MUTATIONS = Number(process.env["MUTATIONS"] ?? 3000);

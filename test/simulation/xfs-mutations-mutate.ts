@@ -1,19 +1,7 @@
 /** Mutate: harms an XFS image at random, aimed at the fields that steer a reader of it. The image is put back by `restore`. */
 import type { ByteRange, Prng } from "../../src/base/index.ts";
 import type { Structure, XfsFixture } from "../fs/xfs/support/fixture.ts";
-
-/** What was done to an image. */
-export interface Mutation {
-  readonly story: string;
-  /** Whether checksums were mended, so that the harm gets past them. */
-  readonly mended: boolean;
-  /** Whether bytes were changed. */
-  readonly edited: boolean;
-  /** Bytes that are left of the image. */
-  readonly size: number;
-  /** Ascending, apart. */
-  readonly poison: readonly ByteRange[];
-}
+import type { Mutation } from "../support/mutated-source.ts";
 
 /** Values that readers stumble over. */
 const NUMBERS = [

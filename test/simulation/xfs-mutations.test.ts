@@ -7,9 +7,9 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { createPrng, StorageError, type Prng } from "../../src/base/index.ts";
 import { openFileMap, type FileMap, type OwnedRange } from "../../src/fs/index.ts";
 import { openXfsMap } from "../../src/fs/xfs/index.ts";
-import { MutatedSource } from "../support/mutated-source.ts";
+import { MutatedSource, type Mutation } from "../support/mutated-source.ts";
 import { loadXfsFixture, XFS_FIXTURES, type XfsFixture } from "../fs/xfs/support/fixture.ts";
-import { mutate, type Mutation } from "./xfs-mutations-mutate.ts";
+import { mutate } from "./xfs-mutations-mutate.ts";
 import { lies, omissions } from "../fs/xfs/support/truth.ts";
 
 const SEED = Number(process.env["SEED"] ?? 1);

@@ -21,6 +21,19 @@ export function wholeImage(bytes: Uint8Array): ImageBytes {
   };
 }
 
+/** What was done to an image. */
+export interface Mutation {
+  readonly story: string;
+  /** Whether checksums were mended, so that the harm gets past them. */
+  readonly mended: boolean;
+  /** Whether bytes were changed. */
+  readonly edited: boolean;
+  /** Bytes that are left of the image. */
+  readonly size: number;
+  /** Ascending, apart. */
+  readonly poison: readonly ByteRange[];
+}
+
 /** Thrown where a map reads without end; no StorageError, so that nothing swallows it as one. */
 export class BudgetError extends Error {
   override readonly name = "BudgetError";

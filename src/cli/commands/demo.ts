@@ -10,7 +10,7 @@ import { integerArgument } from "../arguments.ts";
 import type { CommandContext, CommandModule, ExitCode } from "../command.ts";
 import { makeImage } from "../demo/demo-image.ts";
 import { DEMO_FILESYSTEMS, DEMO_MAKERS, type DemoFilesystem } from "../demo/demo-makers.ts";
-import { runProgram } from "../demo/run-program.ts";
+import { administratorsProgram } from "../demo/administrators-program.ts";
 import { choosePlaces, type DemoPlace } from "../demo/demo-places.ts";
 import { findTree } from "../demo/demo-tree.ts";
 import { packageRoot } from "../package-root.ts";
@@ -178,7 +178,7 @@ async function* finish(story: Story, filesystem: DemoFilesystem): AsyncGenerator
   yield* chapter(story, "7  Proof: every byte read again, every file compared with its original");
   yield* theriac(story, ["verify", "demo.img", "--against", "before.img"]);
   const { program, flags } = DEMO_MAKERS[filesystem].checker;
-  const checked = await runProgram(program, [flags, join(story.folder, "demo.img")]);
+  const checked = await administratorsProgram(program, [flags, join(story.folder, "demo.img")]);
   yield style.dim(`$ ${program} ${flags} demo.img\n`);
   yield checked === undefined
     ? `${program} is not on this machine\n`

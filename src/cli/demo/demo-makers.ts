@@ -1,7 +1,7 @@
 /** demo-makers: how an image of each file system is made of a tree, what the package carries where that cannot be, and who checks it. */
 import { lstatSync, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { runProgram } from "./run-program.ts";
+import { administratorsProgram } from "./administrators-program.ts";
 
 /** What an image is made of. */
 export interface DemoOrder {
@@ -40,7 +40,7 @@ async function makeExt4({
 }: DemoOrder): Promise<string | undefined> {
   const size = `${Math.ceil((bytes * 1.4 + files * 6144) / MIB) + 16}M`;
   const options = ["-q", "-t", "ext4", "-b", "4096", "-d", tree, image, size];
-  const made = await runProgram("mke2fs", options);
+  const made = await administratorsProgram("mke2fs", options);
   return made?.status === 0 ? `mke2fs -t ext4 -d ${from} demo.img ${size}` : undefined;
 }
 
@@ -51,7 +51,11 @@ async function makeXfs(order: DemoOrder): Promise<string | undefined> {
   writeFileSync(prototype, `/ 0 0\n${prototypeOf(tree, "")}\n$\n`);
   // Volumes this small are made for such trials alone.
   const options = ["--unsupported", "-q", "-f", "-m", "rmapbt=1,reflink=1", "-p", prototype];
-  const made = await runProgram("mkfs.xfs", [...options, "-d", `file,name=${image},size=${size}m`]);
+  const made = await administratorsProgram("mkfs.xfs", [
+    ...options,
+    "-d",
+    `file,name=${image},size=${size}m`,
+  ]);
   rmSync(prototype);
   return made?.status === 0
     ? `mkfs.xfs -m rmapbt=1,reflink=1 -p demo.proto -d file,name=demo.img,size=${size}m`

@@ -224,10 +224,10 @@ export class ClaimScan {
 }
 
 /** What of an inode is kept. */
-export function claimantOf({ copied }: XfsVolume, inode: Inode): Claimant {
+export function claimantOf({ certain }: XfsVolume, inode: Inode): Claimant {
   const { kind, size, mode, metadata } = inode;
-  // A copy of the superblock may be older than quotas, and a first one with a wrong checksum says anything, and the kernel gives the files that it keeps them in no permissions.
-  const hidden = copied && metadata === undefined && mode === 0o100000;
+  // Such a superblock may not tell who keeps quotas; the kernel gives those files no permissions.
+  const hidden = !certain && metadata === undefined && mode === 0o100000;
   const doubt = hidden
     ? "it may keep quotas or the real-time device's map, which the superblock that serves does not tell for sure"
     : inode.doubt;

@@ -16,9 +16,9 @@ export async function openXfsVolume(
   options: BlockReaderOptions = {},
 ): Promise<XfsVolume> {
   const problems = new Problems();
-  const { superblock, primary } = await findSuperblock(source, problems.add.bind(problems));
+  const { superblock, certain } = await findSuperblock(source, problems.add.bind(problems));
   const reader = new BlockReader(source, superblock.blockSize, options);
-  const volume = new XfsVolume({ superblock, copied: !primary, reader, problems });
+  const volume = new XfsVolume({ superblock, certain, reader, problems });
   const { unknownFeatures, blockCount, blockSize } = superblock;
   if (source.size < blockCount * blockSize) {
     const there = Math.floor(source.size / blockSize);

@@ -88,7 +88,7 @@ export async function isXfs(source: BlockSource): Promise<boolean> {
 export async function findSuperblock(
   source: BlockSource,
   report: (problem: Problem) => void,
-): Promise<{ readonly superblock: Superblock; readonly primary: boolean }> {
+): Promise<{ readonly superblock: Superblock; readonly certain: boolean }> {
   const raw = await readSector(source, 0);
   if (raw === undefined)
     throw new StorageError(
@@ -98,7 +98,7 @@ export async function findSuperblock(
   const result = decodeSuperblock(raw.bytes);
   const { superblock } = result;
   if (superblock !== undefined && !raw.bad && result.checksumOk !== false && !superblock.inProgress)
-    return { superblock, primary: true };
+    return { superblock, certain: true };
   const why = raw.bad
     ? "cannot be read whole"
     : superblock === undefined
@@ -113,14 +113,14 @@ export async function findSuperblock(
       range,
       message: `The superblock ${why}; a copy of it serves: its counters are unknown`,
     });
-    return { superblock: copy, primary: false };
+    return { superblock: copy, certain: false };
   }
   if (superblock !== undefined && !raw.bad) {
     report({
       range,
       message: `The superblock ${why}, and no copy is readable: it is used as far as it makes sense`,
     });
-    return { superblock, primary: false };
+    return { superblock, certain: false };
   }
   throw new StorageError(
     "EBADMSG",

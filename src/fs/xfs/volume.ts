@@ -8,8 +8,8 @@ import type { Superblock } from "./superblock.ts";
 /** What a volume is made of. */
 export interface VolumeParts {
   readonly superblock: Superblock;
-  /** Whether the superblock is a copy: as old as mkfs or growfs. */
-  readonly copied: boolean;
+  /** Whether the superblock is the first, and whole; a copy is as old as mkfs or growfs. */
+  readonly certain: boolean;
   readonly reader: BlockReader;
   readonly problems: Problems;
 }
@@ -17,16 +17,16 @@ export interface VolumeParts {
 /** An open volume. */
 export class XfsVolume {
   readonly superblock: Superblock;
-  /** Whether the superblock is a copy: what was told to the first one since, it does not know. */
-  readonly copied: boolean;
+  /** Whether the superblock is the first, and whole: else it may lack what was told to the first one since. */
+  readonly certain: boolean;
   journal: JournalState = { status: "none", pending: false, sequence: 0, message: "" };
   readonly #reader: BlockReader;
   readonly #problems: Problems;
   readonly #told = new Set<string>();
 
-  constructor({ superblock, copied, reader, problems }: VolumeParts) {
+  constructor({ superblock, certain, reader, problems }: VolumeParts) {
     this.superblock = superblock;
-    this.copied = copied;
+    this.certain = certain;
     this.#reader = reader;
     this.#problems = problems;
   }

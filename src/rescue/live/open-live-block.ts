@@ -1,12 +1,6 @@
 /** openLiveBlock: a block device of this machine as a target: its list from the kernel, its bytes past the page cache, written only where nobody else uses it. */
 import { StorageError } from "../../base/index.ts";
-import {
-  blockStatePath,
-  LiveMedia,
-  MediaDevice,
-  openLiveState,
-  type Capabilities,
-} from "../../device/index.ts";
+import { blockStatePath, LiveMedia, MediaDevice, openLiveState } from "../../device/index.ts";
 import {
   askedOnce,
   blockNodeOf,
@@ -20,6 +14,7 @@ import type { StateRange } from "../../poison/index.ts";
 import { describeTarget } from "../describe-target.ts";
 import type { Target, TargetOptions } from "../target.ts";
 import { refuseInUse, whoUses } from "./in-use.ts";
+import { liveCapabilities } from "./live-capabilities.ts";
 import { takeLiveList } from "./live-list.ts";
 
 /** How a live target is opened: the list of `--poison` is read by the caller. */
@@ -52,7 +47,13 @@ export async function openLiveBlock(path: string, options: OpenLiveOptions = {})
     const media = new LiveMedia({
       file,
       size: file.size(),
-      capabilities: capabilitiesOf(node, { access, listsErrors: list.isListed }),
+      // A block device heals by a write of whole physical blocks; of persistent memory the driver clears below it.
+      capabilities: liveCapabilities(node, {
+        access,
+        listsErrors: list.isListed,
+        poisonUnit: node.isMemory ? node.logicalBlock : node.physicalBlock,
+        clearUnit: node.physicalBlock,
+      }),
       listed: () => kernelList(node, system).ranges,
     });
     const state = openLiveState(statePath, { size: media.size, access, name: path });
@@ -86,22 +87,4 @@ function openFor(path: string, node: BlockNode, access: "read" | "write"): Direc
   } catch (error) {
     throw missingCapability(error, path) ?? error;
   }
-}
-
-/** A block device heals by a write of whole physical blocks; of persistent memory the driver clears below it. */
-function capabilitiesOf(
-  node: BlockNode,
-  how: { readonly access: "read" | "write"; readonly listsErrors: boolean },
-): Capabilities {
-  return {
-    poisonUnit: node.isMemory ? node.logicalBlock : node.physicalBlock,
-    clearUnit: node.physicalBlock,
-    pageSize: 4096,
-    clear: "overwrite",
-    listsErrors: how.listsErrors,
-    failedRead: node.isMemory ? "cheap" : "costly",
-    mediated: false,
-    readOnly: how.access === "read",
-    recovers: true,
-  };
 }

@@ -21,7 +21,6 @@ import {
   openLiveState,
   reshape,
   shapeKeeper,
-  type Capabilities,
 } from "../../device/index.ts";
 import {
   inFile,
@@ -41,6 +40,7 @@ import {
 } from "../../os/index.ts";
 import { kernelList } from "../../poison/index.ts";
 import type { Target } from "../target.ts";
+import { liveCapabilities } from "./live-capabilities.ts";
 import { takeLiveList } from "./live-list.ts";
 import type { OpenLiveOptions } from "./open-live-block.ts";
 import { confirmPlaces, openBelow } from "./places.ts";
@@ -110,11 +110,12 @@ function targetOf(opened: Opened, options: OpenLiveOptions): Target {
     refusal: refusalOf(opened),
     reread: () => factsOf(file, access),
   });
+  const units = { access, listsErrors: list.isListed, clearUnit: unit };
   const media = new LiveMedia({
     file,
     size: rounded,
     contentSize: facts.size,
-    capabilities: capabilitiesOf(place, { access, unit, listsErrors: list.isListed }),
+    capabilities: liveCapabilities(place.node, units),
     listed: () => inThisFile(kernelList(place.node, system).ranges),
     mayWrite: () => checkAlone(path, lease),
     shapes,
@@ -211,21 +212,4 @@ function checkAlone(path: string, lease: FileLease | undefined): void {
     `Stopped before the next write to ${path}: another program wants to open it, and the lease is given back: what was healed stays so; repair again when it is done`,
     { path, syscall: "F_SETLEASE" },
   );
-}
-
-function capabilitiesOf(
-  { node }: MountedPlace,
-  how: { readonly access: "read" | "write"; readonly unit: number; readonly listsErrors: boolean },
-): Capabilities {
-  return {
-    poisonUnit: node.logicalBlock,
-    clearUnit: how.unit,
-    pageSize: PAGE,
-    clear: "overwrite",
-    listsErrors: how.listsErrors,
-    failedRead: node.isMemory ? "cheap" : "costly",
-    mediated: false,
-    readOnly: how.access === "read",
-    recovers: true,
-  };
 }

@@ -54,15 +54,15 @@ const SAMPLES = 64;
 export async function earlierWork(source: SalvageSource, at: EarlierPlace): Promise<EarlierWork> {
   const { out, map, files } = at;
   const output = files.info(out);
-  if (output === undefined || files.info(map) !== undefined) checkListless(at);
-  if (files.info(map) === undefined) {
-    if (output === undefined) return { map: new CopyMap(source.size), begin: true, exists: false };
+  const isNew = files.info(map) === undefined;
+  if (isNew && output !== undefined)
     throw new StorageError(
       "EEXIST",
       `Cannot salvage to "${out}": it exists, and has no map "${map}" of an earlier run`,
       { path: out },
     );
-  }
+  checkListless(at);
+  if (isNew) return { map: new CopyMap(source.size), begin: true, exists: false };
   const adopts = at.adopt && files.info(identityPath(map)) === undefined;
   const identity = adopts ? undefined : await checkIdentity(files, map, source);
   const earlier = readCopyMap(files, map, source.size);

@@ -19,7 +19,7 @@ function volumeOf(random: Prng, version: 4 | 5): XfsVolume {
   const agBlocks = random.pick([100, 128, 5000, 2 ** 22]);
   const superblock = superblockOf({ version, agBlocks, agCount: 1 + random.below(5) });
   const reader = new BlockReader(memorySource(new Uint8Array(0)), superblock.blockSize);
-  return new XfsVolume({ superblock, copied: false, reader, problems: new Problems() });
+  return new XfsVolume({ superblock, certain: true, reader, problems: new Problems() });
 }
 
 /** A slot as it may be found: mostly right, now and then with a wrong byte anywhere. */

@@ -16,7 +16,7 @@ const seed = Number(process.env["SEED"] ?? Date.now() % 2 ** 31);
 const SIZE = 4096;
 const superblock = superblockOf({ version: 4, agBlocks: 5000, agCount: 4 });
 const reader = new BlockReader(memorySource(new Uint8Array(0)), SIZE);
-const volume = new XfsVolume({ superblock, copied: false, reader, problems: new Problems() });
+const volume = new XfsVolume({ superblock, certain: true, reader, problems: new Problems() });
 
 /** Numbers that need more than 32 bits, few enough to meet again. */
 const LARGE = [2 ** 32 + 7, 2 ** 35 + 1000, 2 ** 40 + 2 ** 33 + 5, 3 * 2 ** 36 + 77];
